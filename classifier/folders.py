@@ -1,0 +1,38 @@
+"""Where models are found: those that come with the package, and folders of the user's."""
+
+from importlib import resources
+from pathlib import Path
+
+from classifier.card import CARD_FILE
+from contracts.errors import ModelError
+from contracts.settings import ModelsSettings
+
+
+def bundled() -> dict[str, Path]:
+    """The models that come with the package, by name."""
+    root = Path(str(resources.files("classifier"))) / "models"
+    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / CARD_FILE).is_file()}
+
+
+def all_models(models: ModelsSettings) -> dict[str, Path]:
+    """The bundled models and those in the models folder of the settings, by name."""
+    own = models.folder.expanduser() if models.folder is not None else None
+    found = sorted(own.iterdir()) if own is not None and own.is_dir() else []
+    return {folder.name: folder for folder in found if (folder / CARD_FILE).is_file()} | bundled()
+
+
+def find_model(name: str, models: ModelsSettings) -> Path:
+    """The folder of the model with this name, or at this path.
+
+    A name is looked up among the bundled models, then in the models folder of the settings.
+    """
+    known = bundled()
+    if name in known:
+        return known[name]
+    candidates = [Path(name).expanduser()]
+    if models.folder is not None:
+        candidates.append(models.folder.expanduser() / name)
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise ModelError(f"no model {name!r}: it is neither a folder nor one of {', '.join(known)}")

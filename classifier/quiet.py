@@ -1,0 +1,31 @@
+"""TensorFlow without its start-up chatter: its native code writes to stderr before any setting can stop it."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def choose_backend() -> None:
+    """Sets what TensorFlow and Keras read from the environment when they are first imported, unless the user has."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+@contextmanager
+def native_stderr_held_back() -> Iterator[None]:
+    """Keeps what is written to file descriptor 2 meanwhile, and shows it only if the block fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,50 @@
+"""A source becomes Frames: recordings, network cameras, webcams and a built-in demo.
+
+    >>> from contracts.messages import Frame
+    >>> from contracts.settings import IngestSettings
+    >>> from ingest import open_source
+    >>> source = open_source("demo:1", camera_id=None, settings=IngestSettings())
+    >>> sum(isinstance(event, Frame) for event in source.events())
+    25
+
+A new kind of source is a module with a function `source(address, camera_id, settings) -> Source`, and one line in
+`KINDS`.
+"""
+
+import importlib
+import re
+
+from contracts.errors import InputError
+from contracts.settings import IngestSettings
+from contracts.stages import Source
+from ingest.addresses import redact
+
+__all__ = ["KINDS", "open_source", "redact"]
+
+KINDS: tuple[tuple[str, str], ...] = (
+    (r"demo(:.*)?", "ingest.demo"),
+    (r"\d+|webcam(:.*)?|/dev/video\d+", "ingest.webcam"),
+    (r"(rtsps?|https?|rtmps?|udp|tcp|srt)://.*", "ingest.streams"),
+    (r"(?!(?!file:)[a-z][a-z0-9+.-]*://).*", "ingest.files"),
+)
+"""What an address looks like, and the module that reads it; the first match wins. Modules are loaded when needed."""
+
+
+def open_source(address: str, *, camera_id: str | None, settings: IngestSettings) -> Source:
+    """The source at an address: a file's path, a camera's URL, a webcam's number, `demo` or `demo:SECONDS`.
+
+    Recordings are looked at here, so that a bad one is refused before anything starts; live sources are first contacted
+    when their events are read. `camera_id` is the file's stem, the host, `webcam0` or `demo` where it is None.
+
+    Raises:
+        InputError: the address can never be read: no such file, not a video, an unknown scheme.
+        SettingsError: `settings.start` is no time.
+    """
+    for looks, module in KINDS:
+        if re.fullmatch(looks, address, re.IGNORECASE | re.DOTALL):
+            source: Source = importlib.import_module(module).source(address, camera_id, settings)
+            return source
+    raise InputError(
+        f"{redact(address)}: cannot read this kind of address; give a file, rtsp://, rtsps://, http://, https://, "
+        "rtmp://, udp://, tcp:// or srt://…, a webcam's number, or demo"
+    )

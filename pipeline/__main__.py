@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `affectstream`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""`affectstream export`: a model for a faster runtime."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import Context
+
+
+def export(
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="A model's name or folder.")] = "default",
+) -> None:
+    """Write a model for OpenVINO beside the Keras one; `run` then uses it: faster on CPUs, and quicker to start."""
+    from classifier.exporting import export_openvino
+    from classifier.folders import find_model
+    from pipeline.progress import waiting
+
+    owner: Context = context.obj
+    folder = find_model(model, owner.settings({}).models)
+    with waiting("exporting"):
+        card = export_openvino(folder)
+    typer.echo(f"{folder}: {', '.join(card.exports['openvino'])}")

@@ -1,0 +1,96 @@
+"""The dead letters whose payload is kept: looking at them, trying them again, dropping them."""
+
+from typing import Any, Final
+
+import msgspec
+
+from contracts import wire
+from contracts.errors import StageError, TransportError
+from contracts.messages import FrameFaces, FrameId, FrameMessage
+from pipeline import scripts
+from pipeline.link import Link
+from pipeline.streams import READS, key
+
+PAGE: Final = 100
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was given up. What could not be read of it is empty."""
+
+    shard: int
+    id: bytes
+    stage: str
+    reason: str
+    camera: str
+    run: str
+    seq: str
+    size: int
+    """Bytes of the payload that is kept; 0 if it is not."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return f"{self.shard}:{self.id.decode()}"
+
+    @property
+    def died_at(self) -> int:
+        """UTC ns, by Redis' clock."""
+        return int(self.id.split(b"-")[0]) * 1_000_000
+
+
+def letters(link: Link, names: set[str] | None = None) -> list[Letter]:
+    """All dead letters, or those of these names, of each shard the oldest first. Raises TransportError."""
+    found = []
+    for shard in range(link.settings.shards):
+        start = "-"
+        while page := _page(link, shard, start):
+            found += [_letter(shard, *pair) for pair in page]
+            start = f"({page[-1][0].decode()}"
+    return [letter for letter in found if names is None or letter.name in names]
+
+
+def retry(link: Link, letter: Letter) -> bool:
+    """Puts it back before the stage that gave it up; False if it is gone. Raises TransportError."""
+    dead = key(link.settings.prefix, letter.shard, "dead")
+    entries: Any = link.once(lambda redis: redis.xrange(dead, letter.id, letter.id))
+    if not entries:
+        return False
+    content = entries[0][1]
+    if not content.get(b"entry") or letter.stage not in READS:
+        raise TransportError(f"the payload of the dead letter {letter.name} was not kept; it can only be dropped")
+    original = msgspec.msgpack.decode(content[b"entry"], type=dict[bytes, bytes])
+    target = next(key(link.settings.prefix, letter.shard, READS[stage]) for stage in READS if stage == letter.stage)
+    original[b"m"] = _again(original.get(b"m", b""))
+    parts: list[Any] = [part for pair in original.items() for part in pair]
+    return bool(link.once(lambda redis: redis.eval(scripts.RETRY, 2, target, dead, letter.id, *parts)))
+
+
+def _again(payload: bytes) -> bytes:
+    """The message, marked as put back; as it is, where it cannot be read."""
+    try:
+        message = wire.unpack(payload, FrameMessage | FrameFaces)
+    except StageError:
+        return payload
+    return wire.pack(msgspec.structs.replace(message, again=True)) if isinstance(message, FrameId) else payload
+
+
+def drop(link: Link, letter: Letter) -> bool:
+    """Forgets it; False if it is gone already. Raises TransportError."""
+    dead = key(link.settings.prefix, letter.shard, "dead")
+    return bool(link.once(lambda redis: redis.xdel(dead, letter.id)))
+
+
+def _page(link: Link, shard: int, start: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    dead = key(link.settings.prefix, shard, "dead")
+    page: Any = link.once(lambda redis: redis.xrange(dead, start, "+", count=PAGE))
+    return list(page)
+
+
+def _letter(shard: int, id_: bytes, content: dict[bytes, bytes]) -> Letter:
+    def text(name: bytes) -> str:
+        return content.get(name, b"").decode(errors="replace")
+
+    return Letter(
+        shard=shard, id=id_, stage=text(b"stage"), reason=text(b"reason"), camera=text(b"camera"), run=text(b"run"),
+        seq=text(b"seq"), size=len(content.get(b"entry", b"")),
+    )  # fmt: skip

@@ -1,0 +1,232 @@
+"""What has been done, camera by camera: entries of the topic in, rows and the checkpoints that account for them out.
+
+Kafka delivers at least once, in the order of a camera's messages or nearly so. Here everything is stored exactly once:
+a camera's book says which frames are in, and it is stored in the same transaction as the rows. Whoever holds an old
+book cannot write, reads the new one and does the batch again; what was in already is recognised.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from aggregator import Aggregator
+from contracts import wire
+from contracts.errors import StorageError
+from contracts.messages import EmotionsMessage, FrameEmotions, RunEnded, RunStarted, Tombstone
+from contracts.rows import DeadLetter, Rows, Run
+from contracts.settings import Settings
+from pipeline.entries import Entry, read
+from pipeline.runs import closed, opened
+from storage.checkpoints import Checkpoint, FencedError
+
+FENCED_ATTEMPTS: Final = 5
+"""Two workers may meet at a camera for a moment; more often than this in a row, something else is wrong."""
+REMEMBERED_RUNS: Final = 64
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """What the ledger asks of a store."""
+
+    def checkpoints(self, camera_ids: Sequence[str]) -> dict[str, Checkpoint]: ...
+    def write_with_checkpoints(
+        self, rows: Rows, runs: Sequence[Run], checkpoints: Mapping[str, Checkpoint]
+    ) -> None: ...
+
+
+class Frames(msgspec.Struct):
+    """What of a batch was new, of one camera."""
+
+    frames: int = 0
+    faces: int = 0
+
+
+class Done(msgspec.Struct):
+    """What a batch came to."""
+
+    cameras: dict[str, Frames] = {}
+    unreadable: list[DeadLetter] = []
+    """Entries that have no place in any run."""
+    captured_at: list[int] = []
+    """Of the new frames."""
+
+
+class RunTally(msgspec.Struct):
+    """What is known of a run, apart from its people."""
+
+    started: RunStarted | None = None
+    ended: RunEnded | None = None
+    frames: int = 0
+    faces: int = 0
+    first_at: int = 0
+    stored: bool = False  # as ended
+
+
+class BookState(msgspec.Struct):
+    """What a checkpoint holds."""
+
+    format: Literal[1] = 1
+    aggregator: bytes = b""
+    runs: dict[str, RunTally] = {}
+
+
+class Book:
+    """One camera: its aggregator, and how its runs stand."""
+
+    def __init__(self, camera_id: str, settings: Settings) -> None:
+        self.version = 0
+        self._settings: Final = settings
+        self._aggregator: Final = Aggregator(camera_id, settings.aggregator, settings.privacy)
+        self._runs: dict[str, RunTally] = {}
+
+    def restore(self, version: int, data: bytes) -> None:
+        """Goes on from a checkpoint. Raises StorageError for one that another version of this program has written."""
+        try:
+            state = wire.decode(data, BookState)
+            self._aggregator.restore(state.aggregator)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise StorageError(
+                f"the checkpoint of camera {self._aggregator.camera_id} cannot be read ({error}); "
+                "run the version of affectstream that has written it"
+            ) from error
+        self.version, self._runs = version, state.runs
+
+    def checkpoint(self) -> Checkpoint:
+        """The version that this book was read as, and what it holds now."""
+        return self.version, wire.encode(BookState(aggregator=self._aggregator.state(), runs=self._runs))
+
+    def take(self, message: EmotionsMessage, rows: Rows, runs: dict[str, Run], done: Done) -> None:
+        """Takes a message in; what becomes final is added to `rows` and `runs`."""
+        if isinstance(message, FrameEmotions) and message.again and message.run_id not in self._runs:
+            rows.extend(self._aggregator.add(message))  # of a run that is long over
+            return
+        tally = self._runs.setdefault(message.run_id, RunTally())
+        if isinstance(message, RunStarted):
+            if tally.started is None:
+                tally.started = message
+                runs[message.run_id] = self._opened(message)
+                tally.stored = False
+        elif isinstance(message, RunEnded):
+            if not tally.stored:
+                tally.ended = message
+                rows.extend(self._aggregator.finish(message))
+        else:
+            self._take_frame(message, tally, rows, done)
+        self._close_if_complete(message.camera_id, tally, runs)
+
+    def _take_frame(self, frame: FrameEmotions | Tombstone, tally: RunTally, rows: Rows, done: Done) -> None:
+        repeated = self._aggregator.repeated
+        rows.extend(self._aggregator.add(frame))
+        if self._aggregator.repeated > repeated:
+            return
+        faces = len(frame.boxes) if isinstance(frame, FrameEmotions) else 0
+        tally.first_at = min(tally.first_at, frame.captured_at) if tally.frames else frame.captured_at
+        tally.frames += 1
+        tally.faces += faces
+        counts = done.cameras.setdefault(frame.camera_id, Frames())
+        counts.frames += 1
+        counts.faces += faces
+        done.captured_at.append(frame.captured_at)
+
+    def _close_if_complete(self, camera_id: str, tally: RunTally, runs: dict[str, Run]) -> None:
+        ended = tally.ended
+        if tally.stored or ended is None or tally.frames < ended.frames:
+            return
+        # The news that it has started may have been lost with a broken message; its frames are not.
+        started = tally.started or RunStarted(
+            camera_id=camera_id, run_id=ended.run_id, source="", width=0, height=0, live=False,
+            started_at=tally.first_at if tally.frames else ended.ended_at,
+        )  # fmt: skip
+        runs[ended.run_id] = closed(self._opened(started), ended, tally.faces)
+        tally.stored = True
+        over = [run_id for run_id, known in self._runs.items() if known.stored]
+        for run_id in over[:-REMEMBERED_RUNS]:
+            del self._runs[run_id]
+
+    def _opened(self, started: RunStarted) -> Run:
+        names = self._settings
+        return opened(
+            started, detector=started.detector or names.detector.name, model=started.model or names.classifier.model
+        )
+
+
+class Ledger:
+    """The books of the cameras that this worker has. Used by one thread at a time."""
+
+    def __init__(self, store: Keeper, settings: Settings) -> None:
+        self._store: Final = store
+        self._settings: Final = settings
+        self._books: Final[dict[str, Book]] = {}
+
+    @property
+    def cameras(self) -> set[str]:
+        """The cameras whose books are in hand."""
+        return set(self._books)
+
+    def forget(self, camera_ids: Iterable[str]) -> None:
+        """Lays the books of these cameras aside; they are read again when they are needed."""
+        for camera_id in camera_ids:
+            self._books.pop(camera_id, None)
+
+    def apply(self, entries: Sequence[Entry]) -> Done:
+        """Stores what the entries bring, in one transaction. May be repeated, with these or others of the entries.
+
+        Raises StorageError where the store refuses; nothing is stored then, or all of it and only the answer is lost:
+        do it again.
+        """
+        spoiled: dict[int, str] = {}
+        fenced = 0
+        while True:
+            messages, letters = read(entries, spoiled)
+            try:
+                return self._apply(messages, letters)
+            except FencedError:
+                fenced += 1
+                if fenced >= FENCED_ATTEMPTS:
+                    raise
+            except _SpoiledError as error:
+                if error.index in spoiled:
+                    raise  # not even a tombstone can be taken
+                spoiled[error.index] = f"unexpected {error.__cause__!r}"
+
+    def _apply(self, messages: Mapping[int, EmotionsMessage], letters: list[DeadLetter]) -> Done:
+        camera_ids = {message.camera_id for message in messages.values()}
+        rows, runs, done = Rows(dead_letters=list(letters)), dict[str, Run](), Done(unreadable=letters)
+        try:
+            self._open(camera_ids)
+            for index, message in messages.items():
+                try:
+                    self._books[message.camera_id].take(message, rows, runs, done)
+                except Exception as error:  # one bad message must not keep all the others waiting for ever
+                    _log.warning("a message of run %s", message.run_id, exc_info=True)
+                    raise _SpoiledError(index) from error
+            checkpoints = {camera_id: self._books[camera_id].checkpoint() for camera_id in camera_ids}
+            self._store.write_with_checkpoints(rows, list(runs.values()), checkpoints)
+        except BaseException:
+            self.forget(camera_ids)  # they say more than what is stored, or less
+            raise
+        for camera_id in camera_ids:
+            self._books[camera_id].version += 1
+        return done
+
+    def _open(self, camera_ids: set[str]) -> None:
+        missing = sorted(camera_ids - self.cameras)
+        if not missing:
+            return
+        found = self._store.checkpoints(missing)
+        for camera_id in missing:
+            book = Book(camera_id, self._settings)
+            if camera_id in found:
+                book.restore(*found[camera_id])
+            self._books[camera_id] = book
+
+
+class _SpoiledError(Exception):
+    """A message that a book could not take; `index` says which."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index: Final = index

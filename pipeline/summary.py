@@ -1,0 +1,163 @@
+"""What a run has found, as people like to read it, and as one JSON object for programs."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from contracts.emotions import EMOTIONS
+from contracts.rows import Run, Seven
+from storage.queries import PersonSummary, RunTotals
+from storage.store import Store
+
+# One colour for each emotion, everywhere: Okabe and Ito's palette, which colour-blind people can tell apart.
+COLOURS: Final = dict(
+    zip(EMOTIONS, ("#D55E00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#56B4E9", "#999999"), strict=True)
+)
+BAR: Final = 28  # characters
+MOST_PEOPLE: Final = 20
+
+
+def as_object(store: Store, runs: Sequence[Run], *, wall_seconds: float | None) -> str:
+    """One JSON object: the runs taken together. `wall_seconds` is None where nothing had to be done."""
+    totals = store.totals([run.run_id for run in runs])
+    content: dict[str, Any] = {
+        "run_ids": [run.run_id for run in runs],
+        "frames": totals.frames,
+        "dropped": totals.dropped,
+        "faces": totals.faces,
+        "people": totals.people,
+        "windows": totals.windows,
+        "seconds": round(sum(_seconds(run) for run in runs), 3),
+        "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
+        "fps": None if wall_seconds is None else round(totals.frames / wall_seconds, 2),
+        "detector": runs[0].detector,
+        "model": runs[0].model,
+        "mean": dict(zip(EMOTIONS, totals.mean, strict=True)) if totals.mean else None,
+        "stress_ratio": totals.stress_ratio,
+        "happiness_ratio": totals.happiness_ratio,
+        "status": {run.run_id: run.status for run in runs},
+        "database": store.place,
+    }
+    return json.dumps(content)
+
+
+def show(
+    store: Store,
+    runs: Sequence[Run],
+    *,
+    wall_seconds: float | None,
+    console: Console | None = None,
+    place: str | None = None,
+) -> None:
+    """Prints, for each camera, what was seen and who, then where to ask for more (`place`, the store's if None)."""
+    console = console or Console()
+    cameras: dict[str, list[Run]] = {}
+    for run in runs:
+        cameras.setdefault(run.camera_id, []).append(run)
+    for camera_id, its_runs in cameras.items():
+        ids = [run.run_id for run in its_runs]
+        console.print(_camera(camera_id, its_runs, store.totals(ids), store.people(ids)))
+    frames = sum(run.frames for run in runs)
+    speed = f" in {wall_seconds:.1f} s ({frames / wall_seconds:.0f} frames/s)" if wall_seconds else ""
+    console.print(
+        f"[dim]{frames:,} frames{speed}, detector {runs[0].detector}, model {runs[0].model}[/]",
+        highlight=False,
+    )
+    console.print(_where(place or store.place), highlight=False, soft_wrap=True)
+
+
+def _camera(camera_id: str, runs: Sequence[Run], totals: RunTotals, people: Sequence[PersonSummary]) -> Group:
+    title = Text.assemble((camera_id, "bold"), f"  {duration(sum(_seconds(run) for run in runs))}")
+    title.append(f", {totals.frames:,} frames, {totals.faces:,} faces, ", "dim")
+    title.append(_people(len(people)), "bold")
+    if totals.dropped:
+        title.append(f", {totals.dropped:,} frames skipped to stay fresh", "yellow")
+    if any(run.status == "interrupted" for run in runs):
+        title.append(", interrupted", "yellow")
+    parts: list[Any] = [Text(), title]
+    if totals.mean is not None:
+        parts.append(Padding(_shares(totals), (1, 0, 1, 2)))
+        if people:
+            parts.append(Padding(_table(people), (0, 0, 1, 2)))
+    else:
+        parts.append(Padding(Text("No face was seen long enough to count as a person.", "dim"), (1, 0, 1, 2)))
+    return Group(*parts)
+
+
+def _shares(totals: RunTotals) -> Table:
+    """Emotion shares as bars, strongest first, with the two ratios beside."""
+    table = Table.grid(padding=(0, 2))
+    mean = totals.mean or (0.0,) * len(EMOTIONS)
+    ratios = [
+        Text.assemble("stressed   ", (_percent(totals.stress_ratio), "bold"), (" of the time people were seen", "dim")),
+        Text.assemble("happy      ", (_percent(totals.happiness_ratio), "bold"), (" of that time", "dim")),
+    ]
+    for row, (emotion, share) in enumerate(sorted(zip(EMOTIONS, mean, strict=True), key=lambda pair: -pair[1])):
+        table.add_row(emotion, _bar(share, COLOURS[emotion]), _percent(share), ratios[row] if row < len(ratios) else "")
+    return table
+
+
+def _table(people: Sequence[PersonSummary]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("person", "from", "seen for", "mostly", "emotions", "stressed", "happy"):
+        table.add_column(heading, justify="right" if heading in {"seen for", "stressed", "happy"} else "left")
+    for who in people[:MOST_PEOPLE]:
+        dominant = Text(who.dominant or "", COLOURS.get(who.dominant or "", ""))
+        table.add_row(
+            who.person_id.rpartition(".")[2], f"{who.first_seen:%H:%M:%S}", duration(who.seconds_observed), dominant,
+            _mix(who.mean) if who.mean else "", _percent(who.stress_ratio), _percent(who.happiness_ratio),
+        )  # fmt: skip
+    if len(people) > MOST_PEOPLE:
+        table.add_row("…", "", "", f"{len(people) - MOST_PEOPLE} more")
+    return table
+
+
+def _where(place: str) -> Text:
+    text = Text.assemble(("\nThe data is in ", "dim"), (place, "bold"), ("; ask it, for example:\n  ", "dim"))
+    question = "SELECT * FROM camera_window"
+    if place.startswith("postgresql"):
+        return text.append(f'psql "{place}" -c "{question}"')
+    return text.append(f'sqlite3 -box {place} "{question}"')
+
+
+def _bar(share: float, colour: str) -> Text:
+    eighths = round(share * BAR * 8)
+    partial = " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+    return Text(("█" * (eighths // 8) + partial).ljust(BAR), colour)
+
+
+def _mix(mean: Seven, width: int = 20) -> Text:
+    """The seven shares as one bar of coloured parts."""
+    text, drawn, reached = Text(), 0, 0.0
+    for emotion, share in zip(EMOTIONS, mean, strict=True):
+        reached += share
+        end = round(reached * width)
+        text.append("█" * (end - drawn), COLOURS[emotion])
+        drawn = end
+    return text
+
+
+def _people(number: int) -> str:
+    return {0: "nobody", 1: "1 person"}.get(number, f"{number} people")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}".rjust(4)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: 9.3 s, 4:05, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = timedelta(seconds=round(seconds))
+    return str(whole).removeprefix("0:").removeprefix("0")
+
+
+def _seconds(run: Run) -> float:
+    return ((run.ended_at or run.started_at) - run.started_at) / 1e9

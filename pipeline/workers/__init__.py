@@ -1,0 +1,1 @@
+"""The workers of the distributed mode: the same stages, with Redis, Kafka and Postgres between them."""

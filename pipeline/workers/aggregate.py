@@ -1,0 +1,223 @@
+"""The last worker: the topic's messages through the aggregators into SQL. It is a Faust application.
+
+Faust brings the messages and shares the partitions out. It is not trusted with more, since it is known to commit past a
+message that is still being worked on, to lose some in a rebalance, and to stop consuming without a word. Therefore
+
+- what is stored is decided by the books (`pipeline.ledger`), in one transaction with the rows;
+- offsets are committed here, after that transaction, and only up to what is stored without a gap;
+- a gap in what Faust delivers makes us start again from the last commit;
+- a watchdog ends the process when nothing is consumed although something waits.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from functools import partial
+from typing import Final
+
+from contracts.errors import StorageAwayError, StorageError, TransportError
+from contracts.settings import Settings
+from pipeline import metrics
+from pipeline.entries import STAGE, Entry
+from pipeline.ledger import Done, Ledger
+from pipeline.topic import BrokersAwayError, Onlooker, Standing, ensure_topic
+from pipeline.workers.consuming import Consuming, Event
+from pipeline.workers.offsets import GapError, Offsets
+from pipeline.workers.patience import GivenUpError, Patience
+from pipeline.workers.shell import Shell
+from pipeline.workers.watchdog import Watchdog
+from storage.store import Store
+
+STUCK: Final = 70
+"""The exit code of a worker that has ended itself."""
+TICK: Final = 0.05
+COMMIT_EVERY: Final = 0.5
+LOOK_EVERY: Final = 2.0
+STOP_SECONDS: Final = 10.0
+SLOW_SECONDS: Final = 1.0
+"""A batch that takes longer is held up by the database, not by the consumer."""
+RETRY_SECONDS: Final = (0.05, 0.2)
+"""Of the store itself; for longer waits there is our own patience, which can be interrupted."""
+
+
+class AggregateWorker:
+    """Runs until it is asked to stop."""
+
+    def __init__(self, settings: Settings, shell: Shell) -> None:
+        """Connects to nothing yet."""
+        self._settings: Final = settings
+        self._shell: Final = shell
+        self._patience: Final = Patience(shell.stopping, shell.say, self._failed)
+        self._offsets: Final = Offsets(shell.say)
+        self._committed: Final[dict[int, int]] = {}
+        self._consuming: Consuming | None = None
+        self._busy_since: float | None = None
+        self._books_old = False
+        self._ledger: Ledger
+        self._onlooker: Onlooker
+
+    def run(self) -> None:
+        """Does the work. Raises an AffectstreamError for what does not pass by itself."""
+        try:
+            self._patience.until_done(lambda: ensure_topic(self._settings.kafka), BrokersAwayError)
+            store = self._patience.until_done(lambda: Store(self._settings.storage, RETRY_SECONDS), StorageAwayError)
+        except GivenUpError:
+            return
+        self._ledger, self._onlooker = Ledger(store, self._settings), Onlooker(self._settings.kafka)
+        with store:
+            watching = threading.Thread(target=self._watch, name="affectstream-watchdog", daemon=True)
+            watching.start()
+            while not self._shell.stopping.is_set():
+                asyncio.run(self._session())
+            watching.join(STOP_SECONDS)
+            self._onlooker.close()
+
+    async def _session(self) -> None:
+        """One membership in the group: until we are asked to stop, or until something breaks it."""
+        consuming = Consuming(self._settings.kafka, self._settings.worker.lease, self._handle, self._shared_out)
+        self._consuming = consuming
+        starting = asyncio.ensure_future(consuming.start())
+        committed_at = time.monotonic()
+        while not (self._shell.stopping.is_set() or consuming.crashed or _failed(starting)):
+            self._shell.beat()
+            if consuming.joined:
+                self._shell.ready.set()
+            if time.monotonic() - committed_at > COMMIT_EVERY:
+                await self._commit(consuming)
+                committed_at = time.monotonic()
+            await asyncio.sleep(TICK)
+        await self._leave(consuming, starting)
+        if self._shell.stopping.is_set():
+            return
+        if isinstance(consuming.failure, GapError):
+            self._shell.say(str(consuming.failure))
+        elif consuming.failure is not None:
+            raise consuming.failure
+        else:
+            why = consuming.crash or (starting.exception() if _failed(starting) else None)
+            self._shell.say(f"consuming from Kafka (kafka.brokers) broke off, joining again: {why!r}")
+            metrics.RECONNECTS.labels("kafka").inc()
+            await asyncio.sleep(1)
+
+    async def _leave(self, consuming: Consuming, starting: "asyncio.Future[None]") -> None:
+        try:
+            await consuming.finish(STOP_SECONDS / 2)
+            await self._commit(consuming)
+            self._consuming = None
+            await consuming.stop(STOP_SECONDS / 2)
+        except TimeoutError:
+            # What is stored is stored; whoever comes next goes on from there.
+            self._shell.say("Kafka did not let us go in time")
+            os._exit(0 if self._shell.stopping.is_set() else STUCK)
+        finally:
+            starting.cancel()
+
+    def _shared_out(self) -> None:
+        self._offsets.forget()
+        self._committed.clear()
+        self._books_old = True
+
+    async def _handle(self, events: list[Event]) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            consuming = self._consuming
+            mine = consuming.partitions if consuming else set()
+            await self._store([event for event in events if event.partition in mine])
+        finally:
+            self._busy_since = None
+
+    async def _store(self, events: list[Event]) -> None:
+        if unknown := self._offsets.unknown({event.partition for event in events}):
+            look = partial(self._patience.until_done, partial(self._onlooker.look, unknown), TransportError)
+            for partition, standing in (await asyncio.to_thread(look)).items():
+                self._offsets.locate(partition, standing)
+        indexes, ends = self._offsets.fresh([(event.partition, event.offset) for event in events])
+        if indexes:
+            entries = [_entry(self._settings.kafka.topic, events[index]) for index in indexes]
+            await asyncio.to_thread(self._apply, entries)
+        self._offsets.advance(ends)
+
+    def _apply(self, entries: list[Entry]) -> None:
+        if self._books_old:  # others may have written them since
+            self._books_old = False
+            self._ledger.forget(self._ledger.cameras)
+        with metrics.busy(STAGE):
+            done = self._patience.until_done(partial(self._ledger.apply, entries), StorageError)
+        _count(done, len(entries))
+        for letter in done.unreadable:
+            self._shell.say(f"{letter.run_id}, message {letter.seq}: {letter.reason}; kept as a dead letter")
+
+    async def _commit(self, consuming: Consuming) -> None:
+        ends = {place: end for place, end in self._offsets.located().items() if self._committed.get(place) != end}
+        if ends and await consuming.commit(ends):
+            self._committed.update(ends)
+
+    def _failed(self) -> None:
+        metrics.RETRIES.labels(STAGE).inc()
+        self._shell.beat()
+
+    def _watch(self) -> None:
+        onlooker, dog = Onlooker(self._settings.kafka), Watchdog(self._settings.kafka.stuck_after)
+        while not self._shell.stopping.wait(LOOK_EVERY):
+            if complaint := self._look(onlooker, dog):
+                self._shell.say(f"{complaint}; ending, so that the supervisor starts us anew")
+                os._exit(STUCK)
+        onlooker.close()
+
+    def _look(self, onlooker: Onlooker, dog: Watchdog) -> str | None:
+        consuming, busy_since = self._consuming, self._busy_since
+        try:
+            mine = consuming.partitions if consuming else set()
+            standings = onlooker.look(mine, LOOK_EVERY * 2) if mine else {}
+            if not mine:
+                onlooker.partitions()
+        except TransportError:
+            dog.reset()  # Kafka is to blame, not the consumer
+            return None
+        positions = {place: self._position(place, standing) for place, standing in standings.items()}
+        metrics.LAG.clear()
+        for place, standing in standings.items():
+            metrics.LAG.labels(STAGE, str(place)).set(max(0, standing.high - positions[place]))
+        if consuming is None or (busy_since is not None and time.monotonic() - busy_since > SLOW_SECONDS):
+            dog.reset()  # the database is
+            return None
+        ends = {place: standing.high for place, standing in standings.items()}
+        return dog.look(positions, ends, joined=consuming.joined)
+
+    def _position(self, partition: int, standing: Standing) -> int:
+        committed = standing.low if standing.committed is None else standing.committed
+        return max(committed, self._offsets.stored.get(partition, committed))
+
+
+def _failed(starting: "asyncio.Future[None]") -> bool:
+    return starting.done() and not starting.cancelled() and starting.exception() is not None
+
+
+def _entry(topic: str, event: Event) -> Entry:
+    return Entry(
+        partition=f"{topic}/{event.partition}", offset=event.offset, at=round(event.at * 1e9),
+        camera_id=event.key.decode("utf-8", "replace"), value=event.value,
+    )  # fmt: skip
+
+
+def _count(done: Done, messages: int) -> None:
+    metrics.BATCH.labels(STAGE).observe(messages)
+    for camera_id, counts in done.cameras.items():
+        metrics.FRAMES.labels(STAGE, camera_id).inc(counts.frames)
+        metrics.FACES.labels(STAGE, camera_id).inc(counts.faces)
+    if done.unreadable:
+        metrics.DEAD_LETTERS.labels(STAGE).inc(len(done.unreadable))
+    for captured_at in done.captured_at:
+        metrics.observe_latency("store", captured_at)
+
+
+def aggregate(settings: Settings, *, debug: bool = False) -> None:
+    """The worker, from start to stop. Raises an AffectstreamError for what does not pass by itself."""
+    if not debug:
+        # They report as an error what is tried again; we say in one line what matters.
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    with Shell(STAGE, settings.worker) as shell:
+        AggregateWorker(settings, shell).run()
