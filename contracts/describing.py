@@ -26,7 +26,8 @@ def _lines(settings: Settings) -> Iterator[str]:
         for key, field in type(table).model_fields.items():
             yield from (f"# {line}" for line in textwrap.wrap(field.description, 112))
             value = getattr(table, key)
-            yield f'# {key} = ""' if value is None else f"{key} = {_toml(value)}"
+            example = _toml(field.examples[0]) if field.examples else '""'
+            yield f"# {key} = {example}" if value is None else f"{key} = {_toml(value)}"
         yield ""
 
 

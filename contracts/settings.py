@@ -12,6 +12,7 @@ from contracts.emotions import EMOTIONS
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[int | None, Field(ge=1, le=36_500)]
 
 
 class Section(BaseModel):
@@ -69,7 +70,6 @@ class AggregatorSettings(Section):
     """How faces become people, stress and windows."""
 
     windows: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 60, 900), description="window lengths, in seconds")
-    lateness: Seconds = Field(2.0, description="how long a window stays open after its end, in event time")
     smoothing: Seconds = Field(1.0, description="time constant of the smoothed probabilities")
     hold: Seconds = Field(1.0, gt=0, description="the longest time that one observation stands for")
     lost_after: Seconds = Field(1.0, description="a face lost for less than this keeps its person")
@@ -147,6 +147,33 @@ class PrivacySettings(Section):
     level: Literal["pseudonymous", "aggregate"] = Field(
         "pseudonymous", description="aggregate: statistics of whole cameras only, nothing about any one person"
     )
+    pictures: bool = Field(True, description="the live page shows pictures; never with level aggregate")
+
+    @property
+    def show_pictures(self) -> bool:
+        """Whether anybody may look at the pictures."""
+        return self.pictures and self.level != "aggregate"
+
+
+class RetentionSettings(Section):
+    """How many days rows are kept by `affectstream retain`; for ever where unset."""
+
+    observation: Days = Field(None, examples=[30], description="faces in frames")
+    window_stat: Days = Field(None, examples=[30], description="windows, of people and of cameras")
+    person: Days = Field(
+        None, examples=[30], description="people, with their windows and episodes, after they were last seen"
+    )
+    stress_episode: Days = Field(None, examples=[30], description="stress episodes")
+    dead_letter: Days = Field(None, examples=[30], description="frames that could not be processed")
+    run: Days = Field(None, examples=[30], description="connections and replays")
+
+
+class LiveSettings(Section):
+    """The live page and the REST API."""
+
+    address: str = Field("127.0.0.1", description="where they are served; any other than loopback wants a token")
+    port: int = Field(8350, ge=0, le=65535, description="port; 0 takes a free one and says which")
+    token: str | None = Field(None, min_length=16, description="what a viewer must show; none on loopback if unset")
 
 
 class Settings(Section):
@@ -159,6 +186,8 @@ class Settings(Section):
     aggregator: AggregatorSettings = AggregatorSettings()
     storage: StorageSettings = StorageSettings()
     privacy: PrivacySettings = PrivacySettings()
+    retention: RetentionSettings = RetentionSettings()
+    live: LiveSettings = LiveSettings()
     redis: RedisSettings = RedisSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
