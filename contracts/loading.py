@@ -17,6 +17,8 @@ from contracts.settings import Settings
 FILE: Final = "affectstream.toml"
 PREFIX: Final = "AFFECTSTREAM_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
+NO_SETTINGS: Final = {CONFIG_VARIABLE, PREFIX + "GRAFANA_TOKEN", PREFIX + "GRAFANA_DB"}
+"""Variables that say something else: the latter two, what `dashboards push` wants to know."""
 ALIASES: Final = {PREFIX + "MODELS": "models.folder"}
 
 
@@ -73,7 +75,7 @@ def _from_file(file: Path | None, environment: Mapping[str, str]) -> Iterator[tu
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
     known = {PREFIX + key.replace(".", "_").upper(): key for key in keys()} | ALIASES
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in NO_SETTINGS:
             continue
         if variable not in known:
             raise SettingsError(f"environment: {_unknown(variable, known)}")

@@ -61,7 +61,7 @@ class ClassifierSettings(Section):
     model: str = Field("default", description="a model's name, or the folder that holds it")
     head: str | None = Field(None, description="which of the model's heads to use; the card's default if unset")
     batch_size: int = Field(64, ge=1, le=1024, description="the largest batch, in faces")
-    runtime: Literal["auto", "openvino", "tensorflow"] = Field(
+    runtime: Literal["auto", "openvino", "tensorflow", "jax"] = Field(
         "auto", description="what runs the model; auto takes TensorFlow on a GPU, else OpenVINO where the model has it"
     )
 
@@ -150,9 +150,14 @@ class PrivacySettings(Section):
     pictures: bool = Field(True, description="the live page shows pictures; never with level aggregate")
 
     @property
+    def aggregate(self) -> bool:
+        """Whether nothing may be kept about any one person."""
+        return self.level == "aggregate"
+
+    @property
     def show_pictures(self) -> bool:
         """Whether anybody may look at the pictures."""
-        return self.pictures and self.level != "aggregate"
+        return self.pictures and not self.aggregate
 
 
 class RetentionSettings(Section):

@@ -13,6 +13,7 @@ CREATE ROLE affectstream_reader NOLOGIN;
 CREATE ROLE affectstream_grafana LOGIN PASSWORD :'reader_password' CONNECTION LIMIT 20 IN ROLE affectstream_reader;
 ALTER ROLE affectstream_grafana SET default_transaction_read_only = on;
 ALTER ROLE affectstream_grafana SET statement_timeout = '30s';
+ALTER ROLE affectstream_grafana SET jit = off; -- compiling a question takes longer than answering it
 CREATE DATABASE affectstream OWNER affectstream;
 REVOKE ALL ON DATABASE affectstream FROM PUBLIC;
 GRANT CONNECT ON DATABASE affectstream TO affectstream_reader;

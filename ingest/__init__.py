@@ -14,17 +14,17 @@ A new kind of source is a module with a function `source(address, camera_id, set
 import importlib
 import re
 
+from contracts.addresses import STREAM, WEBCAM, redact
 from contracts.errors import InputError
 from contracts.settings import IngestSettings
 from contracts.stages import Source
-from ingest.addresses import redact
 
 __all__ = ["KINDS", "open_source", "redact"]
 
 KINDS: tuple[tuple[str, str], ...] = (
     (r"demo(:.*)?", "ingest.demo"),
-    (r"\d+|webcam(:.*)?|/dev/video\d+", "ingest.webcam"),
-    (r"(rtsps?|https?|rtmps?|udp|tcp|srt)://.*", "ingest.streams"),
+    (WEBCAM, "ingest.webcam"),
+    (STREAM, "ingest.streams"),
     (r"(?!(?!file:)[a-z][a-z0-9+.-]*://).*", "ingest.files"),
 )
 """What an address looks like, and the module that reads it; the first match wins. Modules are loaded when needed."""

@@ -6,11 +6,11 @@ from threading import Event
 
 from av.video.frame import VideoFrame
 
+from contracts.addresses import clean_camera_id, redact
 from contracts.errors import InputError
 from contracts.messages import Frame, RunEnded, RunStarted
 from contracts.settings import IngestSettings
 from contracts.stages import Source
-from ingest.addresses import clean_camera_id, redact
 from ingest.containers import Damage, decode, facts, open_recording, video
 from ingest.pictures import Pictures
 from ingest.runs import SECOND, Pace, Run, start_time

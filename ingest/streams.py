@@ -11,11 +11,11 @@ import av
 import av.error
 from av.container import InputContainer
 
+from contracts.addresses import clean_camera_id, redact
 from contracts.errors import SourceError
 from contracts.messages import Picture
 from contracts.settings import IngestSettings
 from contracts.stages import Source
-from ingest.addresses import clean_camera_id, redact
 from ingest.containers import video
 from ingest.live import LiveSource, Shot
 from ingest.pictures import Pictures, reason

@@ -65,6 +65,18 @@ class Backend(ABC):
     def prepare_days(self, days: Sequence[date]) -> None:
         """Prepares for observations of these days, where that takes something."""
 
+    @abstractmethod
+    def days(self, connection: Connection) -> Sequence[date]:
+        """The days of observations that are kept apart, in order."""
+
+    @abstractmethod
+    def drop_day(self, connection: Connection, day: date) -> int:
+        """Drops a day that is kept apart, and gives the number of its observations."""
+
+    @abstractmethod
+    def scrub(self) -> str | None:
+        """Leaves nothing of rows that were deleted in the files; says why, where it cannot now."""
+
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()

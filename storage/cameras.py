@@ -65,6 +65,10 @@ class Cameras:
         """The registered cameras, by name."""
         return self._store.transact(_list, write=False, patient=self._patient)
 
+    def workers(self) -> int:
+        """How many living workers read the registered cameras."""
+        return self._store.transact(_workers, write=False, patient=self._patient)
+
     def join(self, owner: str, seconds: float) -> Share:
         """Says that the worker lives, for so many seconds, and tells its fair share of the cameras."""
         return self._do(partial(_join, owner=owner, seconds=seconds))
@@ -115,6 +119,11 @@ def _list(connection: Connection) -> Sequence[Camera]:
     query = select(camera.c.camera_id, camera.c.url, camera.c.lease_owner, held.label("held"))
     rows = connection.execute(query.where(camera.c.url.is_not(None)).order_by(camera.c.camera_id))
     return [Camera(row.camera_id, row.url, row.lease_owner if row.held else None) for row in rows]
+
+
+def _workers(connection: Connection) -> int:
+    living = select(func.count()).select_from(ingest_worker).where(ingest_worker.c.lease_until > _in(connection, 0))
+    return connection.scalar(living) or 0
 
 
 def _join(connection: Connection, owner: str, seconds: float) -> Share:

@@ -34,3 +34,15 @@ def look(settings: StorageSettings) -> str:
     refuse_newer(found, backend.place)
     older = "" if found == HEAD else f"; it is upgraded to {HEAD} when it is next used"
     return f"{backend.place}: schema {found}{older}"
+
+
+def is_there(settings: StorageSettings) -> bool:
+    """Whether there is a database to ask: a SQLite file that has something in it, or a server's address.
+
+    Raises SettingsError for a URL that cannot be meant.
+    """
+    backend = choose(settings.url)
+    try:
+        return not isinstance(backend, SqliteBackend) or backend.exists
+    finally:
+        backend.close()

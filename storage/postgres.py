@@ -5,7 +5,7 @@ import io
 import threading
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import URL, Connection, Table, create_engine, text
@@ -15,10 +15,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from contracts.errors import StorageError
 from contracts.rows import Observation
 from storage.backend import Backend, driver_error, first_line
+from storage.schema import PARTITION
 from storage.values import EPOCH, OBSERVATION_COLUMNS, observation_values
 
 _LOCK: Final = 0x41664673  # of all that change the schema: migrations and new partitions
 _DAY_NS: Final = 86_400 * 10**9
+_NAME: Final = "observation_%Y%m%d"
 _COLUMNS: Final = ", ".join(OBSERVATION_COLUMNS)
 _CONNECT: Final[dict[str, Any]] = {
     "connect_timeout": 10,
@@ -61,11 +63,14 @@ _ADVICE: Final[tuple[tuple[set[str], list[list[str]], str], ...]] = (
         [["too many connections"], ["too many clients"]],
         "the server has no connection left; close some, or raise its max_connections",
     ),
+    ({"55P03"}, [], "others have used the table all the time; try again when less is going on"),
     ({"25006"}, [], "the server only lets us read; give the address of the primary"),
 )
 
 
 OLDEST: Final[tuple[int, ...]] = (13,)
+LOCK_SECONDS: Final = 2
+"""How long the drop of a day waits for those who use the table, and they for it."""
 
 
 class PostgresBackend(Backend):
@@ -111,6 +116,19 @@ class PostgresBackend(Backend):
         with self._days_lock:
             self._make_days({(day - EPOCH.date()).days for day in days})
 
+    def days(self, connection: Connection) -> Sequence[date]:
+        query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass('observation')"
+        names = [name for name in connection.scalars(text(query)) if PARTITION.fullmatch(name)]
+        return sorted(datetime.strptime(name, _NAME).replace(tzinfo=UTC).date() for name in names)
+
+    def drop_day(self, connection: Connection, day: date) -> int:
+        self.lock_schema(connection)
+        return _drop_partition(connection, day) if day in self.days(connection) else 0
+
+    def scrub(self) -> str | None:
+        """Nothing to do: the server's own vacuum writes over what was deleted, in its time."""
+        return None
+
     def _make_days(self, missing: set[int]) -> None:
         if missing:
             with self.engine.begin() as connection:
@@ -142,8 +160,9 @@ class PostgresBackend(Backend):
             return known
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             return True
-        # 08 connection, 40 deadlock and serialization, 57P shutdown and start-up; none: the connection is gone
-        return code.startswith(("08", "40", "57P")) or (not code and self._gone(error))
+        # 08 connection, 40 deadlock and serialization, 55P03 lock timeout, 57P shutdown and start-up; none: the
+        # connection is gone
+        return code.startswith(("08", "40", "55P03", "57P")) or (not code and self._gone(error))
 
     def away(self, error: Exception) -> bool:
         cause = driver_error(error)
@@ -172,6 +191,21 @@ class PostgresBackend(Backend):
         return f"{self.place} refused: {said}"
 
 
+def _drop_partition(connection: Connection, day: date) -> int:
+    name = day.strftime(_NAME)
+    # Writers and readers of all days wait for this, and it for those before it: rather try again than hold them up.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+    # Through the table, since a writer may not read the partition; no other is looked at.
+    counted = text("SELECT count(*) FROM observation WHERE captured_at >= :start AND captured_at < :end")
+    start = datetime.combine(day, datetime.min.time(), UTC)
+    count = connection.scalar(counted, {"start": start, "end": start + timedelta(days=1)})
+    if connection.scalar(text("SELECT to_regproc('affectstream_drop_day') IS NOT NULL")):
+        connection.execute(text("SELECT affectstream_drop_day(:day)"), {"day": day})
+    else:
+        connection.exec_driver_sql(f"DROP TABLE {name}")
+    return int(count or 0)
+
+
 def _advice(code: str, said: str, url: URL) -> str | None:
     for codes, texts, advice in _ADVICE:
         if code in codes or any(all(part in said for part in words) for words in texts):
@@ -185,7 +219,7 @@ def _code(error: BaseException) -> str:
 
 
 def _make_partition(connection: Connection, day: date) -> None:
-    name = f"observation_{day:%Y%m%d}"
+    name = day.strftime(_NAME)
     if connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name}):
         return
     if connection.scalar(text("SELECT to_regproc('affectstream_make_day') IS NOT NULL")):

@@ -47,7 +47,7 @@ def people(connection: Connection, run_ids: Sequence[str]) -> list[PersonSummary
     """The people seen in these runs, who was seen longest first."""
     ids = _ids(run_ids)
     rows = _smallest_windows(ids)
-    merged = select(rows.c.person_id, *_weighted_means(rows)).group_by(rows.c.person_id).subquery()
+    merged = select(rows.c.person_id, *weighted_means(rows)).group_by(rows.c.person_id).subquery()
     # A person may have come back in another run, so those with windows count too, not only those of person.run_id.
     wanted = person.c.run_id.in_(ids) | merged.c.person_id.is_not(None)
     query = (
@@ -64,8 +64,8 @@ def people(connection: Connection, run_ids: Sequence[str]) -> list[PersonSummary
             last_seen=row["last_seen"],
             observations=row["observations"],
             seconds_observed=row["seconds_observed"],
-            mean=_mean(row),
-            dominant=_dominant(_mean(row)),
+            mean=mean_of(row),
+            dominant=dominant_of(mean_of(row)),
             stress_ratio=row["stress_ratio"],
             happiness_ratio=row["happiness_ratio"],
         )
@@ -89,8 +89,8 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> RunTotals:
     )
     rows = _smallest_windows(ids)
     seconds = func.coalesce(func.sum(rows.c.seconds_observed), 0.0).label("seconds_observed")
-    merged = connection.execute(select(seconds, *_weighted_means(rows)).where(rows.c.person_id == "")).mappings().one()
-    mean = _mean(merged)
+    merged = connection.execute(select(seconds, *weighted_means(rows)).where(rows.c.person_id == "")).mappings().one()
+    mean = mean_of(merged)
     return RunTotals(
         frames=int(counts.frames),
         dropped=int(counts.dropped),
@@ -99,7 +99,7 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> RunTotals:
         windows=connection.execute(windows).scalar_one(),
         seconds_observed=float(merged["seconds_observed"]),
         mean=mean,
-        dominant=_dominant(mean),
+        dominant=dominant_of(mean),
         stress_ratio=merged["stress_ratio"],
         happiness_ratio=merged["happiness_ratio"],
     )
@@ -138,7 +138,7 @@ def _smallest_windows(ids: Sequence[str]) -> FromClause:
     return select(window_stat).join_from(window_stat, shortest, same).subquery()
 
 
-def _weighted_means(rows: FromClause) -> list[ColumnElement[Any]]:
+def weighted_means(rows: FromClause) -> list[ColumnElement[Any]]:
     """The means and ratios of merged rows, weighted by time; where no time was observed at all, unweighted."""
     seconds = rows.c.seconds_observed
 
@@ -147,13 +147,13 @@ def _weighted_means(rows: FromClause) -> list[ColumnElement[Any]]:
         total = func.sum(case((column.is_not(None), seconds)))
         return func.coalesce(func.sum(column * seconds) / func.nullif(total, 0.0), func.avg(column)).label(name)
 
-    return [weighted(name) for name in (*SEVENS["mean"], "stress_ratio", "happiness_ratio")]
+    return [weighted(name) for name in (*SEVENS["mean"], "stress_mean", "stress_ratio", "happiness_ratio")]
 
 
-def _mean(row: Mapping[Any, Any]) -> Seven | None:
+def mean_of(row: Mapping[Any, Any]) -> Seven | None:
     values = [row[name] for name in SEVENS["mean"]]
     return None if None in values else msgspec.convert(values, Seven)
 
 
-def _dominant(mean: Seven | None) -> str | None:
+def dominant_of(mean: Seven | None) -> str | None:
     return None if mean is None else EMOTIONS[mean.index(max(mean))]

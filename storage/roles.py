@@ -1,8 +1,8 @@
 """Who may do what in Postgres: the owner everything, a writer what the workers need, a reader the views only.
 
-The owner makes the tables (whoever opened the database first). The writer stores rows, and has days made for it by a
-function that runs with the owner's rights. The reader, for Grafana say, sees no raw table: not the addresses of the
-cameras, not the checkpoints, not single observations.
+The owner makes the tables (whoever opened the database first). The writer stores rows, and has days made and dropped
+for it by functions that run with the owner's rights. The reader, for Grafana say, sees no raw table: not the addresses
+of the cameras, not the checkpoints, not the boxes of faces.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,12 @@ from storage.tables import VERSION_TABLE, metadata
 
 WRITER: Final = "affectstream_writer"
 READER: Final = "affectstream_reader"
-VIEWS: Final = ("camera_window", "person_window", "person_summary")
+VIEWS: Final = (
+    *("camera_window", "person_window", "person_summary", "person_moment", "episode"),
+    *("camera_summary", "camera_run", "dead_frame"),
+)
 MAKE_DAY: Final = "affectstream_make_day"
+DROP_DAY: Final = "affectstream_drop_day"
 
 _MAKE_DAY: Final = """\
 CREATE OR REPLACE FUNCTION affectstream_make_day(day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
@@ -30,6 +34,13 @@ BEGIN
         EXECUTE format('ALTER TABLE observation ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
             name, day || ' 00:00+00', (day + 1) || ' 00:00+00');
     END IF;
+END $$"""
+
+_DROP_DAY: Final = """\
+CREATE OR REPLACE FUNCTION affectstream_drop_day(day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+BEGIN
+    EXECUTE format('DROP TABLE IF EXISTS %I', 'observation_' || to_char(day, 'YYYYMMDD'));
 END $$"""
 
 
@@ -47,9 +58,9 @@ def roles_sql() -> list[str]:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {WRITER}",
         f"GRANT SELECT ON {VERSION_TABLE} TO {WRITER}",
         f"GRANT SELECT ON {views} TO {WRITER}, {READER}",
-        _MAKE_DAY,
-        f"REVOKE ALL ON FUNCTION {MAKE_DAY}(date) FROM PUBLIC",
-        f"GRANT EXECUTE ON FUNCTION {MAKE_DAY}(date) TO {WRITER}",
+        *(_MAKE_DAY, _DROP_DAY),
+        *(f"REVOKE ALL ON FUNCTION {function}(date) FROM PUBLIC" for function in (MAKE_DAY, DROP_DAY)),
+        *(f"GRANT EXECUTE ON FUNCTION {function}(date) TO {WRITER}" for function in (MAKE_DAY, DROP_DAY)),
     ]
 
 

@@ -12,15 +12,15 @@ from storage.tables import VERSION_TABLE
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 """The schema of this version: the last of the migrations."""
 
-_PARTITION: Final = re.compile(r"observation_\d{8}")
+PARTITION: Final = re.compile(r"observation_\d{8}")
 
 
 def belongs(name: str | None, kind: str, _parents: Any) -> bool:
     """For Alembic's comparison: the partitions of Postgres are no tables of their own."""
-    return kind != "table" or name is None or not _PARTITION.fullmatch(name)
+    return kind != "table" or name is None or not PARTITION.fullmatch(name)
 
 
 def configuration() -> "Config":

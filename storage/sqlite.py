@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, StaticPool, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
 
 from contracts.errors import SettingsError, StorageError
@@ -23,6 +24,8 @@ from storage.values import OBSERVATION_COLUMNS, observation_values
 
 APPLICATION_ID: Final = 0x41664673  # "AfFs": tells the file apart from other programs', for `file` too
 BUSY_SECONDS: Final = 10.0
+SCRUB_BESIDES: Final = 2 << 30
+"""Bytes of a file that is not rewritten while others use it: they wait for the end of it, a minute at most."""
 
 _INSERT: Final = (
     f"INSERT INTO observation ({', '.join(OBSERVATION_COLUMNS)}) "  # noqa: S608
@@ -122,6 +125,7 @@ class SqliteBackend(Backend):
                 time.sleep(0.02)
         # With the write-ahead log this can lose the last moments in a power cut, and never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is written over
 
     def lock_schema(self, connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")  # BEGIN IMMEDIATE is the lock
@@ -132,6 +136,33 @@ class SqliteBackend(Backend):
     def prepare_days(self, days: Sequence[date]) -> None:
         """Nothing to do."""
 
+    def days(self, connection: Connection) -> Sequence[date]:
+        return ()
+
+    def drop_day(self, connection: Connection, day: date) -> int:
+        return 0
+
+    def scrub(self) -> str | None:
+        if self._file is None:
+            return None
+        self.engine.dispose()
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            if not _alone(cursor):
+                if self._file.stat().st_size > SCRUB_BESIDES:
+                    return (
+                        f"{self.place} is in use, and rewriting it now would keep others waiting for too long: traces "
+                        "of what was deleted may stay in it until this is done again, when nobody uses it"
+                    )
+                cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+            cursor.execute("VACUUM")
+            (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+            self.engine.dispose()
+        return f"{self.place} is being read: traces of what was deleted may stay in {self.place}-wal" if busy else None
+
     def insert(self, table: Table) -> sqlite.Insert:
         return sqlite.insert(table)
 
@@ -139,7 +170,7 @@ class SqliteBackend(Backend):
         connection.exec_driver_sql(_INSERT, [observation_values(row) for row in observations])
 
     def transient(self, error: Exception) -> bool:
-        return False  # the driver has already waited for the lock; the rest does not pass by itself
+        return _code(driver_error(error)) == sqlite3.SQLITE_BUSY  # somebody rewrites the file (`scrub`); that ends
 
     def away(self, error: Exception) -> bool:
         return False  # a file is there or is not
@@ -156,8 +187,7 @@ class SqliteBackend(Backend):
             with suppress(*self.driver_errors):
                 connection = self.engine.raw_connection()
                 try:
-                    connection.cursor().execute("PRAGMA busy_timeout = 0")
-                    connection.cursor().execute("PRAGMA journal_mode = DELETE")
+                    _alone(connection.cursor())
                 finally:
                     connection.close()
         super().close()
@@ -167,6 +197,18 @@ def _begin(connection: Connection) -> None:
     # A writer takes its lock at once: one that read first and then wants to write would not be waited for.
     write = connection.get_execution_options().get("affectstream_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _alone(cursor: DBAPICursor) -> bool:
+    """Goes back to one plain file, which is possible only where nobody else has it open; whether that was so."""
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        cursor.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _code(error: BaseException) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from types import TracebackType
@@ -103,6 +103,32 @@ class Store:
         """
         return self._transact(work, write=write) if patient else self._attempt(work, write=write)
 
+    def stream(self, work: Callable[[Connection], Iterator[T]]) -> Generator[T]:
+        """What `work` yields, in one transaction that reads, which lasts until the end or `close()`.
+
+        Nothing is tried again, since the taker has a part already. Raises StorageError as it goes.
+        """
+        try:
+            with self._backend.engine.begin() as connection:
+                yield from work(connection)
+        except self._backend.driver_errors as error:
+            raise self._refusal(error) from error
+
+    def days(self) -> Sequence[date]:
+        """The days (UTC) of observations that can be dropped as a whole; none where the database has no such."""
+        return self._transact(self._backend.days, write=False)
+
+    def drop_day(self, day: date) -> int:
+        """Drops such a day; gives the number of its observations."""
+        return self._transact(partial(self._backend.drop_day, day=day))
+
+    def scrub(self) -> str | None:
+        """Leaves nothing of deleted rows in the files; says in a sentence why, where it cannot now."""
+        try:
+            return self._backend.scrub()
+        except self._backend.driver_errors as error:
+            raise self._refusal(error) from error
+
     def close(self) -> None:
         """Closes the connections."""
         self._backend.close()
@@ -141,5 +167,8 @@ class Store:
             with (self._writer if write else self._backend.engine).begin() as connection:
                 return work(connection)
         except self._backend.driver_errors as error:
-            kind = StorageAwayError if self._backend.away(error) else StorageError
-            raise kind(self._backend.explain(error)) from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: Exception) -> StorageError:
+        kind = StorageAwayError if self._backend.away(error) else StorageError
+        return kind(self._backend.explain(error))

@@ -18,6 +18,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
 from contracts.emotions import EMOTIONS
@@ -42,6 +43,10 @@ def _camera_id() -> Column[Any]:
 
 def _run_id() -> Column[Any]:
     return _column("run_id", Text, "one connection to a camera, or one replay of a file")
+
+
+def _partial(name: str, columns: list[str], where: str) -> Index:
+    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
 
 
 camera: Final = Table(
@@ -105,6 +110,7 @@ person: Final = Table(
     _column("seconds_observed", Double, "time observed, seconds"),
     PrimaryKeyConstraint("person_id"),
     Index("person_by_camera", "camera_id", "last_seen"),
+    Index("person_by_time", "last_seen"),
     Index("person_by_run", "run_id"),
     comment="Pseudonymous identities",
 )
@@ -131,6 +137,7 @@ observation: Final = Table(
     # Postgres wants the partition's column in the key. It adds nothing: a frame has one time.
     PrimaryKeyConstraint("run_id", "seq", "face", "captured_at"),
     Index("observation_by_time", "captured_at", postgresql_using="brin"),
+    _partial("observation_by_person", ["person_id"], "person_id <> ''"),
     comment="One face of one frame, classified",
     postgresql_partition_by="RANGE (captured_at)",
     sqlite_with_rowid=False,
@@ -157,7 +164,9 @@ window_stat: Final = Table(
     _column("happiness_ratio", Double, "share of the time observed with happy dominant, 0 to 1", null=True),
     # The run is in the key: a camera that reconnects has two runs in one window, and neither may overwrite the other.
     PrimaryKeyConstraint("run_id", "camera_id", "person_id", "window_seconds", "window_start"),
-    Index("window_stat_by_time", "camera_id", "window_seconds", "window_start"),
+    _partial("window_stat_by_camera", ["window_seconds", "camera_id", "window_start"], "person_id = ''"),
+    _partial("window_stat_by_person", ["person_id", "window_seconds", "window_start"], "person_id <> ''"),
+    Index("window_stat_by_time", "window_start", postgresql_using="brin", postgresql_with={"pages_per_range": 16}),
     comment="Statistics per window, of a person or of a whole camera, for each run",
     sqlite_with_rowid=False,
 )
@@ -187,6 +196,7 @@ dead_letter: Final = Table(
     _column("stage", Text, "the stage that failed"),
     _column("reason", Text, "why"),
     PrimaryKeyConstraint("run_id", "seq"),
+    Index("dead_letter_by_camera", "camera_id", "captured_at"),
     comment="Frames that a stage could not process; no picture is kept",
 )
 
@@ -199,4 +209,13 @@ checkpoint: Final = Table(
     _column("updated_at", UtcTime, "when it was written, wall clock"),
     PrimaryKeyConstraint("camera_id"),
     comment="The aggregator's state for each camera, in the distributed mode",
+)
+
+forgotten: Final = Table(
+    "forgotten",
+    metadata,
+    _column("mark", Text, "SHA-256 of the pseudonym"),
+    _column("forgotten_at", UtcTime, "when that was asked for, wall clock"),
+    PrimaryKeyConstraint("mark"),
+    comment="People who were forgotten: what is still written about them is left out",
 )

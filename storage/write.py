@@ -8,12 +8,14 @@ from sqlalchemy import ColumnElement, Connection, Table, case, delete
 
 from contracts.rows import Person, Rows, Run
 from storage.backend import Backend, Insert
+from storage.forgotten import allowed
 from storage.tables import camera, dead_letter, person, run, stress_episode, window_stat
 from storage.values import as_columns
 
 
 def write_rows(connection: Connection, backend: Backend, rows: Rows) -> None:
-    """Stores what became final together, in the connection's transaction."""
+    """Stores what became final together, in the connection's transaction, except of people who were forgotten."""
+    rows = allowed(connection, rows)
     if rows.observations:
         backend.insert_observations(connection, rows.observations)
     _execute(connection, _replace(backend.insert(window_stat)), rows.windows)

@@ -35,8 +35,8 @@ def add(
     ],
 ) -> None:
     """Add a camera, or give it another address. The running ingest workers notice within seconds."""
+    from contracts.addresses import clean_camera_id
     from ingest import open_source, redact
-    from ingest.addresses import clean_camera_id
     from storage.cameras import Cameras
 
     address = (sys.stdin.readline() if url == "-" else url).strip()

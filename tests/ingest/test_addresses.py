@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from contracts.addresses import clean_camera_id
 from contracts.errors import InputError, SettingsError
 from contracts.settings import IngestSettings
 from ingest import open_source, redact
-from ingest.addresses import clean_camera_id
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def postgres_programs() -> Path | None:
 class PostgresServer:
     """A server that keeps its port and its data when it is started again."""
 
-    def __init__(self) -> None:
-        """Makes its folder; raises FileNotFoundError where there are no programs for it."""
+    def __init__(self, **options: str | int) -> None:
+        """Makes its folder; raises FileNotFoundError where there are no programs for it. `options` are the server's."""
         programs = postgres_programs()
         if programs is None:
             raise FileNotFoundError(MISSING)
@@ -41,6 +41,7 @@ class PostgresServer:
         )
         self._folder: Final = Path(tempfile.mkdtemp(prefix="affectstream-pg-"))
         self._port: Final = _free_port()
+        self._options: Final = options
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._make()
@@ -62,6 +63,7 @@ class PostgresServer:
             "fsync": "off",
             "shared_buffers": "32MB",
             "max_connections": 40,
+            **self._options,
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         log = self._folder / "log"
@@ -109,9 +111,9 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server(**options: str | int) -> Iterator[str]:
     """Runs a server; gives the URL of its superuser, `postgresql://postgres:…@127.0.0.1:PORT/postgres`."""
-    server = PostgresServer()
+    server = PostgresServer(**options)
     try:
         server.start()
         yield server.url

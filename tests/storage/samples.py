@@ -11,7 +11,10 @@ from sqlalchemy import create_engine, text
 from contracts.rows import DeadLetter, Observation, Person, Rows, Run, Seven, StressEpisode, WindowStat
 from contracts.settings import StorageSettings
 from storage.choosing import choose
+from storage.schema import configuration
 from storage.store import Store
+from storage.tables import metadata
+from storage.values import as_columns, to_datetime
 
 START = 1_767_225_600 * 10**9  # 2026-01-01 00:00 UTC
 SECOND = 10**9
@@ -114,6 +117,28 @@ def select(url: str, query: str) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in connection.execute(text(query))]
     finally:
         engine.dispose()
+
+
+def make_older(url: str, version: str) -> None:
+    """Makes a database as an older version did, with a row in each of TABLES."""
+    from alembic import command
+
+    backend = choose(url)
+    rows: dict[str, Any] = {
+        "camera": {"camera_id": "door", "created_at": to_datetime(START)},
+        **{"run": as_columns(run()), "person": as_columns(person()), "observation": as_columns(observation())},
+        **{"window_stat": as_columns(window(person_id="door-1-p1")), "stress_episode": as_columns(episode())},
+        "dead_letter": as_columns(dead_letter()),
+    }
+    with backend.engine.begin() as connection:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("CREATE TABLE observation_default PARTITION OF observation DEFAULT"))
+        for name in TABLES:
+            connection.execute(metadata.tables[name].insert(), rows[name])
+    backend.close()
 
 
 TABLES = ("camera", "run", "person", "observation", "window_stat", "stress_episode", "dead_letter")

@@ -11,7 +11,7 @@ from contracts.errors import InputError
 from contracts.rows import Rows
 from storage.roles import READER, VIEWS, WRITER, make_days, make_roles
 from storage.tables import metadata
-from tests.storage.samples import DAY, START, observation, opened, run, select, some_rows
+from tests.storage.samples import DAY, START, make_older, observation, opened, run, select, some_rows
 
 
 @pytest.fixture
@@ -53,6 +53,25 @@ def test_a_reader_sees_the_views_and_no_table(login: Callable[[str], str], postg
             select(url, f"SELECT * FROM {table}")
     with pytest.raises(ProgrammingError, match="permission denied"):
         select(url, "SELECT affectstream_make_day('2026-05-05')")
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        select(url, "SELECT affectstream_drop_day('2026-01-01')")
+
+
+def test_who_could_read_the_views_of_an_older_database_reads_all_of_todays(postgres_url: str) -> None:
+    make_older(postgres_url, "0002")
+    parsed = make_url(postgres_url)
+    name = f"old_reader_{parsed.database}"
+    engine = create_engine(parsed.set(drivername="postgresql+psycopg2"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'of-the-tests'"))
+        connection.execute(text(f"GRANT SELECT ON camera_window TO {name}"))
+    engine.dispose()
+    opened(postgres_url).close()
+    url = parsed.set(username=name, password="of-the-tests").render_as_string(hide_password=False)
+    for view in VIEWS:
+        select(url, f"SELECT * FROM {view}")
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        select(url, "SELECT * FROM camera")
 
 
 def test_every_view_has_its_reader(postgres_url: str) -> None:

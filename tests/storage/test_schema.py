@@ -17,7 +17,7 @@ from contracts.rows import Rows
 from storage.choosing import choose
 from storage.schema import HEAD, belongs, configuration
 from storage.tables import VERSION_TABLE, metadata
-from tests.storage.samples import DAY, START, everything, observation, opened, run, select, some_rows
+from tests.storage.samples import DAY, START, everything, make_older, observation, opened, run, select, some_rows
 
 
 def execute(url: str, *statements: str) -> None:
@@ -46,9 +46,30 @@ def test_the_schema_of_this_version_is_the_last_migration() -> None:
 def test_columns_say_what_they_mean(postgres_url: str) -> None:
     with opened(postgres_url):
         pass
-    mute = "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p') "
+    mute = (
+        "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p', 'v') "
+    )
     mute += "AND c.relnamespace = 'public'::regnamespace AND attnum > 0 AND col_description(c.oid, attnum) IS NULL"
     assert select(postgres_url, f"{mute} AND relname <> '{VERSION_TABLE}'") == [(0,)]
+
+
+def test_views_say_what_they_show(postgres_url: str) -> None:
+    with opened(postgres_url):
+        pass
+    mute = "SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace "
+    assert select(postgres_url, f"{mute} AND obj_description(oid, 'pg_class') IS NULL") == []
+
+
+def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str) -> None:
+    make_older(url, "0002")
+    before = everything(url)
+    assert all(before.values())
+    opened(url).close()
+    assert everything(url) == before
+    assert select(url, f"SELECT version_num FROM {VERSION_TABLE}") == [(HEAD,)]
+    assert select(url, "SELECT camera_id, runs, people, dead_letters FROM camera_summary") == [("door", 1, 1, 1)]
+    assert select(url, "SELECT person_id, dominant, stress_episodes FROM person_summary") == [("door-1-p1", "happy", 1)]
+    assert select(url, "SELECT count(*) FROM person_moment") == [(1,)]
 
 
 def open_and_write(url: str, number: int, go: Barrier) -> None:

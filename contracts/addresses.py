@@ -1,8 +1,11 @@
-"""Addresses as the user types them: what may be shown of them, and what a camera is called."""
+"""Addresses as the user types them: which are cameras, what may be shown of them, and what a camera is called."""
 
 import re
 import unicodedata
+from typing import Final
 
+WEBCAM: Final = r"\d+|webcam(:.*)?|/dev/video\d+"
+STREAM: Final = r"(rtsps?|https?|rtmps?|udp|tcp|srt)://.*"
 SECRETS = r"(?:[a-z]*(?:passw(?:or)?d|passwd|pwd|passphrase|token|secret|signature|api_?key)|pass|pw|key|auth|sig)"
 
 
