@@ -5,6 +5,7 @@ It is `model.json` beside the weights, so that a model is a folder that can be c
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -27,11 +28,12 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer of the network: logits over `classes`, divided by `temperature` before the softmax."""
+    """One answer of the network: scores of `classes`, divided by `temperature` before the softmax."""
 
     meaning: str
     classes: tuple[str, ...]
     temperature: float = 1.0
+    gives: Literal["logits", "probabilities"] = "logits"  # probabilities: the network ends in a softmax of its own
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from contracts.emotions import EMOTIONS
 from contracts.errors import ModelError, StageError
 from contracts.messages import F32, U8
 
+TINY: Final = 1e-12  # of which a logarithm can be taken
+
 
 class Engine:
     """A model, compiled. `classify` may be called by one thread at a time."""
@@ -35,12 +37,17 @@ class Engine:
         self.name: Final = f"{card.name}/{chosen}"
         self.crop: Final = card.crop
         self.shapes: Final = batch_shapes(batch_size)
-        self._columns: Final = _columns(card.heads[chosen], folder)
-        self._temperature: Final = card.heads[chosen].temperature
+        self._head: Final = card.heads[chosen]
+        self._columns: Final = _columns(self._head, folder)
         self.runtime, module = runtime(runtime_name, card)
         self._run: Final = module.compile_shapes(folder, card, chosen, self.shapes)
         for size in self.shapes:  # the first call of each allocates
-            self.classify(np.zeros((size, self.crop.height, self.crop.width, self.crop.channels), np.uint8))
+            answer = self._run[size](np.zeros((size, self.crop.height, self.crop.width, self.crop.channels), np.uint8))
+            if answer.shape != (size, len(self._columns)):
+                raise ModelError(
+                    f"the model {card.name} gives {list(answer.shape)} for {size} crops, its card names "
+                    f"{len(self._columns)} classes"
+                )
 
     def classify(self, crops: U8) -> F32:
         """u8[N, H, W, C] -> f32[N, 7], rows sum to 1, in the order of EMOTIONS; a class the model lacks is 0."""
@@ -52,8 +59,10 @@ class Engine:
             batch = crops[start : start + count]
             if count < size:
                 batch = np.concatenate([batch, np.zeros((size - count, *expected), np.uint8)])
-            logits = self._run[size](np.ascontiguousarray(batch))[:count]
-            probabilities[start : start + count, self._columns] = softmax(logits / self._temperature)
+            scores = self._run[size](np.ascontiguousarray(batch))[:count]
+            if self._head.gives == "probabilities":
+                scores = np.log(np.maximum(scores, TINY))
+            probabilities[start : start + count, self._columns] = softmax(scores / self._head.temperature)
         return probabilities
 
     def close(self) -> None:

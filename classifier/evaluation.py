@@ -1,78 +1,141 @@
-"""Measuring a model on labelled faces."""
+"""Measuring a model on labelled faces, through the engine that the pipeline uses."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import numpy as np
-from scipy.optimize import minimize_scalar
 
-from classifier.datasets import I64, SPLITS, Examples
+from classifier import metrics
+from classifier.card import ModelCard, read_card
+from classifier.datasets import I64, SPLITS, Examples, Mask
+from classifier.datasets.pictures import Pictures
 from classifier.engine import Engine
+from classifier.robustness import HARMS, harmed
+from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32, U8
 
-
-def logits(model: Any, images: U8, batch_size: int = 256) -> dict[str, F32]:
-    """{head: f32[N, classes]} of a Keras model for u8[N, 48, 48]."""
-    answer = model.predict(images[..., None], batch_size=batch_size, verbose=0)
-    return {head: np.asarray(values, dtype=np.float32) for head, values in answer.items()}
+VOTED: Final = "ferplus"  # the head that learns FER+'s votes; any other learns labels
+CHUNK: Final = 256
 
 
-def accuracy(scores: F32, labels: I64) -> float:
-    """Share of the N examples whose highest score f32[N, classes] is that of their label."""
-    return float((scores.argmax(axis=1) == labels).mean()) if len(labels) else float("nan")
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is worth on some pictures. `confusion` has a row for each label, in the order of `per_class`."""
+
+    images: int
+    accuracy: float
+    accuracy_without_twins: float  # without pictures that have an exact duplicate in the data set's training split
+    accuracy_plus: float | None  # against the majority of FER+'s votes; None where there are none
+    macro_f1: float
+    ece: float  # expected calibration error
+    per_class: dict[str, dict[str, float]]
+    confusion: list[list[int]]
+    robustness: dict[str, float]  # harm -> accuracy; empty where it was not asked for
 
 
-def accuracy_plus(scores: F32, votes: F32) -> float:
-    """Accuracy against the majority of the votes f32[N, 7], over the examples that have a single majority."""
-    best = votes.max(axis=1)
-    clear = (best > 0) & ((votes == best[:, None]).sum(axis=1) == 1)
-    return accuracy(scores[clear], votes[clear].argmax(axis=1))
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model said about N pictures: what there is to draw."""
+
+    classes: tuple[str, ...]
+    labels: I64  # [N], indices into classes
+    probabilities: F32  # [N, classes]
+    pictures: Pictures
+    size: tuple[int, int]  # that the model saw them in
 
 
-def cross_entropy(scores: F32, targets: F32, temperature: float = 1.0) -> float:
-    """Mean cross entropy of softmax(scores / temperature) against target shares, over examples that have a target."""
-    has = targets.sum(axis=1) > 0
-    scaled = scores[has].astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-    return float(-(targets[has] * log_p).sum(axis=1).mean())
+def label_head(card: ModelCard) -> str:
+    """The head that learnt from labels, where there is one."""
+    return next((head for head in card.heads if head != VOTED), card.default_head)
 
 
-def temperature(scores: F32, targets: F32) -> float:
-    """The temperature that makes softmax(scores / t) fit the targets best (Guo et al., 2017)."""
-    best = minimize_scalar(lambda t: cross_entropy(scores, targets, t), bounds=(0.2, 5.0), method="bounded")
-    return float(best.x)
+def choose_split(examples: Examples, split: str | None) -> str:
+    """The split to measure: `public` if it is not said and there is one, else `all`."""
+    if split is None:
+        return "public" if (examples.split == SPLITS["public"]).any() else "all"
+    return split
 
 
-def measure(folder: Path, examples: Examples, split: str) -> dict[str, float]:
-    """Measures a model on one split, head by head, through the engine that the pipeline uses.
+def measure(
+    folder: Path, examples: Examples, split: str | None = None, *, head: str | None = None, robustness: bool = False,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Measured, Answers]:  # fmt: skip
+    """Measures a model. Examples of emotions that it does not know are left out.
 
-    Keys: images; accuracy, accuracy_without_twins (without test images that have an exact duplicate in the training
-    split) and ece of the head fer2013; accuracy_plus of the head ferplus.
+    Without a `head`, the labels are compared with the answers of the head that learnt labels, and FER+'s votes with
+    those of the head that learnt votes, where the model has both.
+    `report` is told how many of how many pictures are done. Raises InputError for a split without a picture and for a
+    head that the model lacks.
     """
-    if split not in {*SPLITS, "all"}:
-        raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)} and all")
+    card = read_card(folder)
+    split = choose_split(examples, split)
     chosen = examples.of(split)
     if not len(chosen):
         raise InputError(f"the data set has no image in the split {split!r}")
-    labelled = Engine(folder, head="fer2013").classify(chosen.images[..., None])
-    voted = Engine(folder, head="ferplus").classify(chosen.images[..., None])
-    alone = ~chosen.twins_in(examples.of("train")) if split != "train" else np.ones(len(chosen), bool)
-    return {
-        "images": len(chosen),
-        "accuracy": accuracy(labelled, chosen.labels),
-        "accuracy_without_twins": accuracy(labelled[alone], chosen.labels[alone]),
-        "accuracy_plus": accuracy_plus(voted, chosen.votes),
-        "ece": calibration_error(labelled, chosen.labels),
-    }
+    engine = Engine(folder, head=head or label_head(card))
+    classes = tuple(name for name in EMOTIONS if name in card.heads[head or label_head(card)].classes)
+    chosen = chosen.of_classes(classes)
+    if not len(chosen):
+        raise InputError(f"the data set has no image of {', '.join(classes)} in the split {split!r}")
+    columns = [EMOTIONS.index(name) for name in classes]
+    voter = Engine(folder, head=VOTED) if VOTED in card.heads and head is None else engine
+    done, total = 0, len(chosen) * (1 + (voter is not engine) + (len(HARMS) if robustness else 0))
+
+    def answers(by: Engine, harm: str | None = None) -> F32:
+        nonlocal done
+        parts = []
+        for images in read(chosen.pictures, (by.crop.height, by.crop.width)):
+            crops = np.repeat((harmed(images, harm) if harm else images)[..., None], by.crop.channels, axis=-1)
+            parts.append(by.classify(crops)[:, columns])
+            done += len(images)
+            report(done, total)
+        return np.concatenate(parts)
+
+    probabilities = answers(engine)
+    heard = Answers(
+        classes=classes, labels=np.searchsorted(columns, chosen.labels), probabilities=probabilities,
+        pictures=chosen.pictures, size=(engine.crop.height, engine.crop.width),
+    )  # fmt: skip
+    measured = summarise(
+        heard, votes=chosen.votes[:, columns], voted=probabilities if voter is engine else answers(voter),
+        twins=chosen.twins_in(examples.of("train")) if split in ("public", "private") else np.zeros(len(chosen), bool),
+        robustness={harm: metrics.accuracy(answers(engine, harm), heard.labels) for harm in HARMS}
+        if robustness else {},
+    )  # fmt: skip
+    report(total, total)
+    return measured, heard
 
 
-def calibration_error(probabilities: F32, labels: I64, bins: int = 15) -> float:
-    """Expected calibration error: the mean gap between confidence and accuracy over bins of confidence."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    weights = np.bincount(place, minlength=bins)
-    gaps = np.bincount(place, confidence, bins) - np.bincount(place, right, bins)
-    return float(np.abs(gaps).sum() / weights.sum())
+def summarise(
+    answers: Answers, *, votes: F32, voted: F32, twins: Mask, robustness: dict[str, float] | None = None
+) -> Measured:
+    """The figures of some answers; `voted` f32[N, classes] are those that are compared with the votes."""
+    labels, probabilities, alone = answers.labels, answers.probabilities, ~twins
+    matrix = metrics.confusion(probabilities, labels, len(answers.classes))
+    return Measured(
+        images=len(labels),
+        accuracy=metrics.accuracy(probabilities, labels),
+        accuracy_without_twins=metrics.accuracy(probabilities[alone], labels[alone]),
+        accuracy_plus=metrics.accuracy_plus(voted, votes) if votes.any() else None,
+        macro_f1=metrics.macro_f1(matrix),
+        ece=metrics.calibration_error(probabilities, labels),
+        per_class=metrics.per_class(matrix, answers.classes),
+        confusion=matrix.tolist(),
+        robustness=robustness or {},
+    )
+
+
+def read(pictures: Pictures, size: tuple[int, int]) -> Iterator[U8]:
+    """All pictures in their order, u8[n, *size], some at a time."""
+    for start in range(0, len(pictures), CHUNK):
+        yield pictures.read(np.arange(start, min(start + CHUNK, len(pictures))), size)
+
+
+def logits(model: Any, pictures: Pictures) -> dict[str, F32]:
+    """{head: f32[N, classes]} of a Keras model."""
+    parts = [
+        model.predict_on_batch(np.repeat(images[..., None], model.input_shape[-1], axis=-1))
+        for images in read(pictures, model.input_shape[1:3])
+    ]
+    return {head: np.concatenate([np.asarray(part[head], np.float32) for part in parts]) for head in parts[0]}

@@ -1,16 +1,24 @@
 """TensorFlow without its start-up chatter: its native code writes to stderr before any setting can stop it."""
 
+import importlib.util
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from contracts.errors import ModelError
+
 
 def choose_backend() -> None:
-    """Sets what TensorFlow and Keras read from the environment when they are first imported, unless the user has."""
+    """Sets what TensorFlow and Keras read from the environment when they are first imported, unless the user has.
+
+    Raises ModelError where the user's choice is not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if importlib.util.find_spec(backend) is None:
+        raise ModelError(f"KERAS_BACKEND is {backend}, which is not installed: pip install {backend}, or unset it")
 
 
 @contextmanager

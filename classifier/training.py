@@ -4,162 +4,217 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import keras
 import msgspec
 import numpy as np
+import tensorflow as tf
 
-from classifier import evaluation
+from classifier import evaluation, finishing, metrics
 from classifier.architectures import architecture
+from classifier.architectures.transfer import freeze
 from classifier.augmentation import batches
-from classifier.card import WEIGHTS_FILE, Head, ModelCard, Training, file_sha256, write_card
+from classifier.card import CARD_FILE, Training
+from classifier.checkpoints import Checkpoints, Run, State, write_run
 from classifier.datasets import Examples
-from classifier.exporting import save_small
+from classifier.distillation import Student, read_teacher
+from classifier.evaluation import VOTED
+from classifier.recipe import Phase, Recipe
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
-from contracts.stages import CropSpec
 
-HEADS = {
-    "fer2013": "FER2013's labels: one answer per picture, the protocol of the literature",
-    "ferplus": "the distribution of FER+'s ten votes per picture over the seven emotions",
-}
-LIMITS = [
-    "Trained on 48x48 grey photographs found on the web, mostly posed and frontal, without a record of who is shown: "
-    "expect it to be worse on faces that such collections show rarely, in the dark, in profile, and below 24 pixels.",
-    "People do not agree on these pictures either: the majority of ten people gives FER2013's label on 65 % of them.",
-    "A facial expression is not a feeling, and nothing here diagnoses anything.",
-]
-
-
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How a network is trained: SGD with Nesterov momentum, warm-up and cosine decay, averaged weights."""
-
-    architecture: str = "fern"
-    epochs: int = 60
-    batch_size: int = 128
-    rate: float = 0.1
-    warmup_epochs: float = 3.0
-    weight_decay: float = 5e-4
-    average: float = 0.999  # momentum of the weights' moving average
-    mixup: float = 0.2
-    plus_weight: float = 1.0  # of the ferplus head's loss beside the fer2013 head's
-    held_out: float = 0.03  # share of the training split that only watches
-    seed: int = 1
+OPTIMIZERS: Final = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "nadam": keras.optimizers.Nadam}
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a training is, after each epoch."""
+    """Where a training is: told after each step, and with a row of figures after each epoch."""
 
-    epoch: int
+    epoch: int  # counted from 1
     epochs: int
-    loss: float
-    accuracy: float
-    accuracy_plus: float
-    seconds: float
+    step: int  # done, over all epochs
+    steps: int
+    row: dict[str, float] | None = None
 
 
-def train(
-    examples: Examples, recipe: Recipe, folder: Path, *, crop: CropSpec, data: str, command: str,
-    report: Callable[[Progress], None],
-) -> ModelCard:  # fmt: skip
-    """Trains on the training split without blanks and without twins of the PublicTest images; writes the model folder.
+Report = Callable[[Progress], None]
 
-    PublicTest is looked at once, at the end: for the temperature of each head and for the accuracy on the card.
+
+def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume: bool = False) -> finishing.Finished:
+    """Trains on the training split without blanks and without twins of the test pictures; writes the model folder.
+
+    PublicTest (or what stands for it: `Examples.divided`) is looked at once, at the end, for the accuracy on the card.
+    With `resume` a training that was stopped goes on from its last whole epoch, to the weights that it would have had.
     """
-    public = examples.of("public")
-    training = examples.of("train")
-    training = training.where(~training.blank() & ~training.twins_in(public))
+    recipe, checkpoints = run.recipe, Checkpoints(folder)
+    _check(folder, checkpoints, resume)
+    data = Path(run.data).name
+    examples = examples.of_classes(recipe.classes).divided(recipe.seed)
+    training, held_out = _shares(examples, recipe)
     if len(training) < recipe.batch_size:
         raise InputError(f"{data} has {len(training)} usable training images, fewer than one batch")
+    heads = {examples.head: len(recipe.classes)}
+    if recipe.votes and training.voted:
+        heads[VOTED] = len(recipe.classes)
     keras.utils.set_random_seed(recipe.seed)
-    watching = np.random.default_rng(recipe.seed).random(len(training)) < recipe.held_out
-    held_out, training = training.where(watching), training.where(~watching)
+    if gpu := bool(tf.config.list_physical_devices("GPU")):
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+
+    module = architecture(recipe.architecture)
+    state = checkpoints.state() if resume else State()
+    options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
+    network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
+    teacher = read_teacher(Path(run.teacher), heads, recipe.classes, module.INPUT) if run.teacher else None
     folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        write_run(folder, msgspec.structs.replace(run, made_with={p: version(p) for p in ("keras", "tensorflow")}))
 
-    model = architecture(recipe.architecture)(dict.fromkeys(HEADS, len(EMOTIONS)))
-    steps = len(training) // recipe.batch_size
-    model.compile(
-        optimizer=_optimizer(model, recipe, steps),
-        loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in HEADS},
-        loss_weights={"fer2013": 1.0, "ferplus": recipe.plus_weight},
-    )
-    started = time.monotonic()
-
-    def after_epoch(epoch: int, logs: dict[str, float]) -> None:
-        logits = evaluation.logits(model, held_out.images)
-        report(
-            Progress(
-                epoch=epoch + 1, epochs=recipe.epochs, loss=float(logs["loss"]),
-                accuracy=evaluation.accuracy(logits["fer2013"], held_out.labels),
-                accuracy_plus=evaluation.accuracy_plus(logits["ferplus"], held_out.votes),
-                seconds=time.monotonic() - started,
-            )
-        )  # fmt: skip
-        model.save(folder / "latest.keras")
-
-    model.fit(
-        batches(training, batch_size=recipe.batch_size, seed=recipe.seed, mixup=recipe.mixup),
-        epochs=recipe.epochs, steps_per_epoch=steps, verbose=0,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
-    )  # fmt: skip
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    (folder / "latest.keras").unlink(missing_ok=True)
+    course = _Course(network, recipe, teacher, training, held_out, heads, checkpoints, state, report, folder)
+    for number in range(state.phase, len(recipe.phases)):
+        course.follow(number)
+    network = course.network
+    keras.mixed_precision.set_global_policy("float32")
+    device = "GPU" if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     made = Training(
-        command=command, data=data, images=len(training), epochs=recipe.epochs,
-        seconds=round(time.monotonic() - started, 1), device=f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        command=run.command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
+        device=device,
     )  # fmt: skip
-    return finish(model, public, folder, architecture=recipe.architecture, crop=crop, training=made)
+    finished = finishing.finish(network, examples, held_out, folder, recipe, made, state.history)
+    checkpoints.remove()
+    return finished
 
 
-def finish(
-    model: Any, public: Examples, folder: Path, *, architecture: str, crop: CropSpec, training: Training
-) -> ModelCard:
-    """Measures and calibrates a trained model on PublicTest and writes its folder."""
-    inference = keras.Model(model.input, model.output, name=model.name)  # without the optimizer's state
-    save_small(inference, folder / WEIGHTS_FILE)
-    logits = evaluation.logits(inference, public.images)
-    target = {"fer2013": np.eye(len(EMOTIONS), dtype=np.float32)[public.labels], "ferplus": public.votes}
-    card = ModelCard(
-        name=folder.name,
-        architecture=architecture,
-        parameters=int(model.count_params()),
-        heads={
-            head: Head(
-                meaning=meaning,
-                classes=EMOTIONS,
-                temperature=round(evaluation.temperature(logits[head], target[head]), 4),
+def _check(folder: Path, checkpoints: Checkpoints, resume: bool) -> None:
+    finished = (folder / CARD_FILE).exists()
+    if resume and not checkpoints:
+        raise InputError(f"{folder} holds nothing to go on with" + (": its training is finished" if finished else ""))
+    if not resume and checkpoints:
+        raise InputError(f"{folder} holds an unfinished training: go on with --resume {folder}, or name another folder")
+    if not resume and finished:
+        raise InputError(f"{folder} holds a finished model: name another folder")
+
+
+def _shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
+    """What is learnt from, and what only watches."""
+    training = examples.of("train")
+    training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
+    if recipe.balanced:
+        training = training.balanced(recipe.seed)
+    watching = np.random.default_rng(recipe.seed).random(len(training)) < recipe.held_out
+    return training.where(~watching), training.where(watching)
+
+
+class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """One training on its way through the phases of its recipe, epoch by epoch."""
+
+    def __init__(
+        self, network: Any, recipe: Recipe, teacher: Any, training: Examples, held_out: Examples,
+        heads: dict[str, int], checkpoints: Checkpoints, state: State, report: Report, folder: Path,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.network = network
+        self._recipe, self._training, self._held_out, self._heads = recipe, training, held_out, heads
+        self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
+        self._trainee = Student(network, teacher, recipe.distillation) if teacher and recipe.distillation else network
+        self._steps = len(training) // recipe.batch_size
+        self._columns = [EMOTIONS.index(name) for name in recipe.classes]
+        self._restore = state.epoch > 0
+
+    def follow(self, number: int) -> None:
+        """One phase, or the rest of it; at its end the network is what the phase makes of it."""
+        state, phase = self._state, self._recipe.phases[number]
+        if not self._restore:
+            state.phase, state.phase_began, state.stopped = number, state.epoch, False
+            state.best, state.best_epoch, state.reduced_epoch = -1.0, state.epoch, state.epoch
+        freeze(self.network, phase.frozen, pretrained=self._recipe.pretrained)
+        optimizer = _optimizer(self._trainee, phase, self._recipe, self._steps)
+        self._trainee.compile(
+            optimizer=optimizer,
+            loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in self._heads},
+            loss_weights={head: self._recipe.votes if head == VOTED else 1.0 for head in self._heads},
+            metrics={head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self._heads},
+        )
+        optimizer = self._trainee.optimizer
+        optimizer.build(self._trainee.trainable_variables)
+        if self._restore:
+            self._checkpoints.restore(state, self.network, optimizer)
+            self._restore = False
+        last = state.phase_began + phase.epochs
+        if state.epoch < last and not state.stopped:
+            data = batches(
+                self._training, self._recipe, self._heads, size=self.network.input_shape[1:3],
+                channels=self.network.input_shape[-1], first=state.epoch, last=last,
+            )  # fmt: skip
+            self._began = time.monotonic() - state.seconds
+            self._trainee.fit(
+                data, initial_epoch=state.epoch, epochs=last, steps_per_epoch=self._steps, verbose=0, shuffle=False,
+                callbacks=[self],
+            )  # fmt: skip
+        optimizer.finalize_variable_values(self._trainee.trainable_variables)  # the average, where there is one
+        if self._recipe.watching.keep_best:
+            self.network.set_weights(self._checkpoints.network(state.best_epoch).get_weights())
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._tell(self._state.epoch * self._steps + batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        state, watching = self._state, self._recipe.watching
+        state.epoch = epoch + 1
+        state.seconds = time.monotonic() - self._began
+        row = self._figures(logs or {})
+        state.history.append(row)
+        if not row["held_out_accuracy"] <= state.best:  # so that without held-out pictures the last epoch is the best
+            state.best, state.best_epoch, state.reduced_epoch = row["held_out_accuracy"], state.epoch, state.epoch
+        constant = self._recipe.phases[state.phase].schedule == "constant"
+        if constant and watching.reduce_after and state.epoch - state.reduced_epoch >= watching.reduce_after:
+            optimizer = self._trainee.optimizer
+            optimizer.learning_rate = float(np.asarray(optimizer.learning_rate)) * watching.factor
+            state.reduced_epoch = state.epoch
+        if watching.stop_after and state.epoch - state.best_epoch >= watching.stop_after:
+            state.stopped = self._trainee.stop_training = True
+        self._checkpoints.save(state, self.network, self._trainee.optimizer)
+        finishing.write_history(self._folder, state.history)
+        self._tell(state.epoch * self._steps, row)
+
+    def _figures(self, logs: dict[str, float]) -> dict[str, float]:
+        """A row of the history. The held-out loss is the cross entropy of the labels."""
+        head = next(iter(self._heads))
+        answers = evaluation.logits(self.network, self._held_out.pictures) if len(self._held_out) else {}
+        truth = np.searchsorted(self._columns, self._held_out.labels)
+        hot = np.eye(len(self._columns), dtype=np.float32)[truth]
+        row = {
+            "epoch": self._state.epoch, "phase": self._state.phase + 1,
+            "rate": float(np.asarray(self._trainee.optimizer.learning_rate)), "loss": float(logs["loss"]),
+            "accuracy": float(logs.get(f"{head}_accuracy", logs.get("accuracy", float("nan")))),
+            "held_out_loss": metrics.cross_entropy(answers[head], hot) if answers else float("nan"),
+            "held_out_accuracy": metrics.accuracy(answers[head], truth) if answers else float("nan"),
+        }  # fmt: skip
+        if VOTED in answers:
+            row["held_out_accuracy_plus"] = metrics.accuracy_plus(
+                answers[VOTED], self._held_out.votes[:, self._columns]
             )
-            for head, meaning in HEADS.items()
-        },
-        default_head="ferplus",
-        crop=crop,
-        preprocessing="grey, 0 to 255, as uint8; the network standardises each picture itself",
-        training=training,
-        accuracy={
-            "fer2013": round(evaluation.accuracy(logits["fer2013"], public.labels), 4),
-            "ferplus": round(evaluation.accuracy_plus(logits["ferplus"], public.votes), 4),
-        },
-        accuracy_note="FER2013 PublicTest, no test-time augmentation; looked at once, after training. ferplus: against "
-        "the majority of FER+'s votes for the seven, where there is a single one.",
-        limits=LIMITS,
-        licence="Apache-2.0 (the weights; the photographs they were trained on have no stated licence)",
-        sha256=file_sha256(folder / WEIGHTS_FILE),
-    )
-    write_card(folder, card)
-    return card
+        return row | {"seconds": round(self._state.seconds, 1)}
+
+    def _tell(self, step: int, row: dict[str, float] | None = None) -> None:
+        epochs = self._recipe.epochs
+        epoch = min((step - 1) // self._steps + 1, epochs)
+        self._report(Progress(epoch=epoch, epochs=epochs, step=step, steps=epochs * self._steps, row=row))
 
 
-def _optimizer(model: Any, recipe: Recipe, steps: int) -> Any:
-    warmup = round(min(recipe.warmup_epochs, recipe.epochs / 2) * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=recipe.rate / 100, decay_steps=recipe.epochs * steps - warmup,
-        warmup_target=recipe.rate, warmup_steps=warmup,
-    )  # fmt: skip
-    optimizer = keras.optimizers.SGD(
-        schedule, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay,
-        use_ema=True, ema_momentum=recipe.average, ema_overwrite_frequency=None,
+def _optimizer(model: Any, phase: Phase, recipe: Recipe, steps: int) -> Any:
+    rate: Any = phase.rate
+    if phase.schedule == "cosine":
+        warmup = round(min(phase.warmup_epochs, phase.epochs / 2) * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=phase.rate / 100, decay_steps=phase.epochs * steps - warmup,
+            warmup_target=phase.rate, warmup_steps=warmup,
+        )  # fmt: skip
+    optimizer = OPTIMIZERS[phase.optimizer](
+        rate, weight_decay=phase.weight_decay or None, use_ema=recipe.average > 0,
+        ema_momentum=recipe.average, ema_overwrite_frequency=None,
+        **({"momentum": 0.9, "nesterov": True} if phase.optimizer == "sgd" else {}),
     )  # fmt: skip
     # Decay is for the convolutions: scales and offsets of a normalised layer have nothing to gain from being small.
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])

@@ -1,6 +1,7 @@
 """What can run a network. A new one is one new file with `files`, `missing` and `compile_shapes`, and one line here."""
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, cast
@@ -10,11 +11,12 @@ from contracts.errors import ModelError
 from contracts.messages import F32, U8
 
 Run: TypeAlias = Callable[[U8], F32]
-"""u8[B, H, W, C] -> logits f32[B, classes], for one batch size B"""
+"""u8[B, H, W, C] -> the head's scores f32[B, classes], for one batch size B"""
 
 RUNTIMES: Final = {
     "openvino": "classifier.runtimes.openvino",
     "tensorflow": "classifier.runtimes.tensorflow",
+    "jax": "classifier.runtimes.jax",
 }
 NVIDIA: Final = Path("/dev/nvidiactl")
 
@@ -34,8 +36,10 @@ class Runtime(Protocol):
 def runtime(name: str, card: ModelCard) -> tuple[str, Runtime]:
     """The runtime of this name, and its name; `auto` takes the first of RUNTIMES that can run the model.
 
-    A GPU is TensorFlow's: where there is one, `auto` takes that.
+    A GPU is TensorFlow's: where there is one, `auto` takes that. Whoever sets KERAS_BACKEND has chosen: `auto` is that.
     """
+    if name == "auto" and (chosen := os.environ.get("KERAS_BACKEND")) == "jax":
+        name = chosen
     if name == "auto":
         order = ["tensorflow"] if NVIDIA.exists() else list(RUNTIMES)
         name = next((known for known in order if _module(known).missing(card) is None), "tensorflow")

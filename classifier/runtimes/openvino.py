@@ -48,7 +48,8 @@ def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[in
     def compiled(size: int) -> Run:
         model.reshape([size, card.crop.height, card.crop.width, card.crop.channels])
         network = core.compile_model(model, "CPU", PLUGIN)
-        request, answer = network.create_infer_request(), network.output(head)
+        request = network.create_infer_request()
+        answer = network.output(head) if len(network.outputs) > 1 else network.output(0)
 
         def run(crops: U8) -> F32:
             request.infer([crops])

@@ -1,75 +1,218 @@
 """`affectstream train` and `evaluate`: making a model, and measuring one."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import Context
+from contracts.errors import InputError
+from pipeline.commands import Context, note
+
+DATA = "FER2013 as .npz or .csv, or a folder with a folder of images for each class."
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Data set: an .npz in FER2013's layout.")],
-    output: Annotated[Path, typer.Option(help="Folder to write the model into.")],
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(help=f"Data set: {DATA}")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder to write the model into.")] = None,
     architecture: Annotated[str, typer.Option(help="Network.")] = "fern",
-    epochs: Annotated[int, typer.Option(min=1)] = 60,
-    seed: Annotated[int, typer.Option()] = 1,
+    preset: Annotated[str | None, typer.Option(help="Recipe: ours, or the paper's as paper.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Learn these emotions only: happy,sad,neutral.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Learn from this model as well: its name or folder.")] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Without ImageNet's weights.")] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0, help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is left to chance.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
 ) -> None:
-    """Train a classifier; writes the model and its card into a folder that `--model` takes.
+    """Train a classifier; writes the model, its card, its history and pictures into a folder that `--model` takes.
 
-    The training split is used without blank pictures and without twins of the PublicTest pictures. PublicTest is looked
-    at once, at the end.
+    Ctrl-C stops it; `--resume FOLDER` goes on from the last whole epoch, to the same weights. The training split is
+    used without blank pictures and without twins of test pictures. PublicTest is looked at once, at the end.
     """
+    from classifier import datasets
+    from classifier.checkpoints import Checkpoints, read_run
     from classifier.quiet import choose_backend, native_stderr_held_back
+    from pipeline.progress import waiting
 
+    if resume is None and (data is None or output is None):
+        raise InputError("--data and --output are needed, or --resume FOLDER")
     choose_backend()
-    with native_stderr_held_back():
-        from classifier import datasets, training
-    from rich import progress as rich
-    from rich.console import Console
-
-    examples = datasets.load(data)
-    recipe = training.Recipe(architecture=architecture, epochs=epochs, seed=seed)
-    console = Console(stderr=True)
-    columns = (rich.TextColumn("training"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("training", total=epochs)
-
-        def report(at: training.Progress) -> None:
-            bar.update(task, completed=at.epoch)
-            console.print(
-                f"epoch {at.epoch:>3}/{at.epochs}  loss {at.loss:.3f}  held-out accuracy fer2013 {at.accuracy:.3f} "
-                f"ferplus {at.accuracy_plus:.3f}  {at.seconds:.0f} s",
-                highlight=False,
-            )
-
-        command = f"affectstream train --data {data.name} --output {output.name} --architecture {architecture}"
-        card = training.train(
-            examples, recipe, output, crop=datasets.FRAMING, data=data.name, report=report,
-            command=f"{command} --epochs {epochs} --seed {seed}",
+    with waiting("starting"), native_stderr_held_back():
+        from classifier import training
+    if resume is not None:
+        folder, run = resume, read_run(resume)
+    else:
+        assert data is not None and output is not None  # noqa: S101, PT018
+        owner: Context = context.obj
+        folder = output
+        run = _run(
+            owner, data, output, architecture, preset, teacher, classes=classes, from_scratch=from_scratch,
+            epochs=epochs, batch_size=batch_size, rate=rate, seed=seed,
         )  # fmt: skip
-    typer.echo(f"{output}: PublicTest accuracy " + ", ".join(f"{h} {a:.4f}" for h, a in card.accuracy.items()))
+    path = data if resume is None and data is not None else Path(run.data)
+    with waiting(f"reading {path.name}"):
+        examples = datasets.load(path)
+    for line in examples.notes:
+        note(line)
+    try:
+        with _Bar(run.recipe.epochs) as bar:
+            finished = training.train(examples, run, folder, bar.report, resume=resume is not None)
+    except KeyboardInterrupt:
+        if Checkpoints(folder):
+            note(f"stopped; it goes on with: affectstream train --resume {folder}")
+        raise
+    accuracy = ", ".join(f"{head} {value:.4f}" for head, value in finished.card.accuracy.items())
+    typer.echo(f"{folder}: accuracy on {finished.measured.images:,} test pictures: {accuracy}")
+
+
+def _run(
+    owner: Context, data: Path, output: Path, architecture: str, preset: str | None, teacher: str | None,
+    **changes: Any,
+) -> Any:  # fmt: skip
+    from classifier.architectures import preset as recipe_of
+    from classifier.checkpoints import Run
+    from classifier.folders import find_model
+    from classifier.recipe import changed
+
+    recipe = changed(recipe_of(architecture, preset or "ours"), distil=teacher is not None, **changes)
+    said = {"architecture": architecture, "preset": preset, "teacher": teacher, **changes}
+    flags = [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        for name, value in said.items()
+        if value not in (None, False)
+    ]
+    return Run(
+        recipe=recipe, data=str(data.resolve()),
+        teacher=str(find_model(teacher, owner.settings({}).models).resolve()) if teacher else None,
+        command=" ".join(["affectstream train", f"--data {data.name}", f"--output {output.name}", *flags]),
+    )  # fmt: skip
+
+
+class _Bar:
+    """How far a training is, on stderr: a bar on a terminal, and a line for each epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        from rich import progress as rich
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._rich = rich.Progress(
+            rich.TextColumn("{task.description}"), rich.BarColumn(), rich.TaskProgressColumn(),
+            rich.TextColumn("[dim]left"), rich.TimeRemainingColumn(), console=self._console, transient=True,
+            disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        self._task = self._rich.add_task(f"epoch 1/{epochs}", total=None)
+        self._first: int | None = None
+
+    def __enter__(self) -> "_Bar":
+        self._rich.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rich.stop()
+
+    def report(self, at: Any) -> None:
+        """Takes a `training.Progress`."""
+        if self._first is None:  # of a training that was resumed, the rest is what takes time
+            self._first = at.step - 1
+        self._rich.update(
+            self._task, completed=at.step - self._first, total=at.steps - self._first,
+            description=f"epoch {at.epoch}/{at.epochs}",
+        )  # fmt: skip
+        if at.row is not None:
+            row = at.row
+            plus = f"  against votes {row['held_out_accuracy_plus']:.3f}" if "held_out_accuracy_plus" in row else ""
+            self._console.print(
+                f"epoch {at.epoch:>3}/{at.epochs}  loss {row['loss']:.3f}  held-out loss {row['held_out_loss']:.3f}  "
+                f"accuracy {row['held_out_accuracy']:.3f}{plus}  {row['seconds']:.0f} s"
+            )
 
 
 def evaluate(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="Data set: an .npz in FER2013's layout.")],
+    data: Annotated[Path, typer.Option(help=f"Data set: {DATA}")],
     model: Annotated[str, typer.Option(help="A model's name or folder.")] = "default",
-    split: Annotated[str, typer.Option(help="train, public, private or all.")] = "public",
+    split: Annotated[
+        str | None, typer.Option(help="train, public, private or all; public if the data has it, else all.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="Measure this head only.")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness/--no-robustness", help="Also in the dark, blurred, small, and so on.")
+    ] = True,
+    report: Annotated[Path | None, typer.Option(help="Write the figures and pictures into this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a classifier on labelled faces, through the engine that the pipeline uses."""
+    import msgspec
+    from rich import progress as rich
+    from rich.console import Console
+
     from classifier import datasets
-    from classifier.evaluation import measure
+    from classifier.evaluation import choose_split, measure
     from classifier.folders import find_model
+    from pipeline.progress import waiting
 
     owner: Context = context.obj
-    settings = owner.settings({})
-    result = measure(find_model(model, settings.models), datasets.load(data), split)
+    folder = find_model(model, owner.settings({}).models)
+    with waiting(f"reading {data.name}"):
+        examples = datasets.load(data)
+    for line in examples.notes:
+        note(line)
+    columns = (rich.TextColumn("measuring"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        found, answers = measure(
+            folder, examples, split, head=head, robustness=robustness,
+            report=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if report is not None:
+        from classifier.plots import draw
+
+        pictures = draw(report, answers, found)
+        (report / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        note(f"{report}: evaluation.json, {', '.join(picture.name for picture in pictures)}")
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(msgspec.json.encode(found).decode())
     else:
-        for name, value in result.items():
-            typer.echo(f"{name:<24}{value:,}" if isinstance(value, int) else f"{name:<24}{value:.4f}")
+        _show(found, f"{folder.name} on {data.name}, {choose_split(examples, split)}")
+
+
+def _show(found: Any, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from contracts.emotions import COLOURS
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{title}[/]: {found.images:,} pictures")
+    facts = {
+        "accuracy": found.accuracy,
+        "accuracy without twins": found.accuracy_without_twins,
+        "accuracy against FER+'s majority": found.accuracy_plus,
+        "macro F1": found.macro_f1,
+        "expected calibration error": found.ece,
+    }
+    for name, value in facts.items():
+        if value is not None:
+            console.print(f"  {name:<34}{value:.4f}")
+    table = Table("class", box=None, header_style="bold")
+    for name in ("images", "precision", "recall", "specificity", "F1"):
+        table.add_column(name, justify="right")
+    table.add_column("taken for", style="dim", no_wrap=True, overflow="ellipsis")
+    for emotion, confusion in zip(found.per_class, found.confusion, strict=True):
+        row = found.per_class[emotion]
+        others = sorted(zip(confusion, found.per_class, strict=True), reverse=True)
+        wrong = [f"{name} {count / max(sum(confusion), 1):.0%}" for count, name in others if name != emotion and count]
+        table.add_row(
+            f"[{COLOURS[emotion]}]■[/] {emotion}", f"{row['images']:,}", f"{row['precision']:.3f}",
+            f"{row['recall']:.3f}", f"{row['specificity']:.3f}", f"{row['f1']:.3f}", ", ".join(wrong[:2]),
+        )  # fmt: skip
+    console.print(table)
+    if found.robustness:
+        console.print("\n[bold]accuracy when the pictures are …[/]")
+        for name, value in found.robustness.items():
+            bar = "█" * round(value * 30)
+            console.print(f"  {name.replace('_', ' '):<14}{value:.4f}  [{COLOURS['surprise']}]{bar}[/]")

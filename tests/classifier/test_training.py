@@ -1,55 +1,189 @@
-"""Training, measuring, and what the model that comes with the package is worth."""
+"""Training, stopping and going on, measuring, and what the model that comes with the package is worth."""
 
+import json
 from pathlib import Path
 
+import keras
+import msgspec
 import numpy as np
 import pytest
 
 from classifier import datasets, evaluation, training
-from classifier.card import file_sha256, read_card
+from classifier.card import WEIGHTS_FILE, file_sha256, read_card
+from classifier.checkpoints import Run, read_run
 from classifier.datasets import Examples
+from classifier.finishing import Finished
 from classifier.folders import bundled
+from classifier.recipe import Distillation, Phase, Recipe, Watching
 from contracts.errors import InputError
+from tests.classifier.making import QUICK, stripes, with_phases, write_tree
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
 
-def stripes(count: int, seed: int) -> Examples:
-    """Seven patterns that a network can tell apart, with noise; the last fifth is PublicTest."""
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 7, count)
-    y, x = np.mgrid[:48, :48]
-    waves = [np.sin((x * np.cos(a) + y * np.sin(a)) / 3) for a in np.linspace(0, np.pi, 7, endpoint=False)]
-    images = np.stack([waves[label] for label in labels]) * 60 + 128 + random.normal(0, 10, (count, 48, 48))
-    votes = np.eye(7, dtype=np.float32)[labels]
-    split = (np.arange(count) >= count * 4 // 5).astype(np.int64)
-    return Examples(images=images.clip(0, 255).astype(np.uint8), labels=labels, votes=votes, split=split)
+class Stopped(Exception):  # noqa: N818
+    """Somebody pressed Ctrl-C."""
 
 
-def test_a_small_data_set_is_learnt(tmp_path: Path) -> None:
-    folder = tmp_path / "small"
+def train(
+    folder: Path,
+    recipe: Recipe,
+    examples: Examples,
+    *,
+    stop: int = 0,
+    resume: bool = False,
+    teacher: Path | None = None,
+) -> tuple[Finished, list[training.Progress]]:
+    """Trains, and stops after so many steps."""
     seen: list[training.Progress] = []
-    recipe = training.Recipe(epochs=10, batch_size=64, rate=0.05, average=0.9, mixup=0.0)
-    card = training.train(
-        stripes(1400, 1), recipe, folder, crop=datasets.FRAMING, data="stripes", command="-", report=seen.append
-    )
-    assert card.accuracy["fer2013"] > 0.95
-    assert card.accuracy["ferplus"] > 0.95
-    assert [at.epoch for at in seen] == list(range(1, 11))
-    assert read_card(folder) == card
-    assert card.sha256 == file_sha256(folder / "model.keras")
-    assert evaluation.measure(folder, stripes(1400, 1), "public")["accuracy"] == pytest.approx(
-        card.accuracy["fer2013"], abs=0.01
-    )
+
+    def report(at: training.Progress) -> None:
+        seen.append(at)
+        if at.step == stop:
+            raise Stopped
+
+    run = Run(recipe=recipe, data="stripes", command="-", teacher=str(teacher) if teacher else None)
+    return training.train(examples, run, folder, report, resume=resume), seen
+
+
+def weights(folder: Path) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    return list(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished, list[training.Progress]]:
+    folder = tmp_path_factory.mktemp("learnt") / "small"
+    return folder, *train(folder, QUICK, stripes(1000, 1))
+
+
+def test_a_small_data_set_is_learnt(learnt: tuple[Path, Finished, list[training.Progress]]) -> None:
+    folder, finished, seen = learnt
+    assert finished.card.accuracy["fer2013"] > 0.95
+    assert finished.card.accuracy["ferplus"] > 0.95
+    assert [at.row["epoch"] for at in seen if at.row] == list(range(1, 9))
+    assert seen[-1].step == seen[-1].steps
+    assert read_card(folder) == finished.card
+    assert finished.card.sha256 == file_sha256(folder / WEIGHTS_FILE)
+
+
+def test_a_run_leaves_everything_in_its_folder(learnt: tuple[Path, Finished, list[training.Progress]]) -> None:
+    folder = learnt[0]
+    names = {file.name for file in folder.iterdir()}
+    assert {"model.keras", "model.json", "run.json", "history.csv", "evaluation.json"} <= names
+    assert {"history.png", "confusion.png", "classes.png", "calibration.png"} <= names
+    assert "checkpoint" not in names
+    assert read_run(folder).recipe == QUICK
+    assert len((folder / "history.csv").read_text().splitlines()) == 9
+
+
+def test_the_engine_measures_what_the_card_says(learnt: tuple[Path, Finished, list[training.Progress]]) -> None:
+    folder, finished, _ = learnt
+    measured, answers = evaluation.measure(folder, stripes(1000, 1), "public", robustness=True)
+    assert measured.accuracy == pytest.approx(finished.card.accuracy["fer2013"], abs=0.006)
+    assert measured.accuracy_plus == pytest.approx(finished.card.accuracy["ferplus"], abs=0.006)
+    assert len(answers.labels) == measured.images == 200
+    assert set(measured.robustness) >= {"dark", "bright", "low_contrast", "blur", "noise", "jpeg", "small_24"}
+    assert list(json.loads(msgspec.json.encode(measured))) == [
+        "images", "accuracy", "accuracy_without_twins", "accuracy_plus", "macro_f1", "ece", "per_class", "confusion",
+        "robustness",
+    ]  # fmt: skip
+
+
+PHASES = (Phase(epochs=2, rate=1e-3), Phase(epochs=2, optimizer="sgd", rate=0.05, schedule="cosine", warmup_epochs=1))
+HALTING = [
+    (with_phases(msgspec.structs.replace(QUICK, mixup=0.2), *PHASES), (6, 10, 17)),
+    (
+        with_phases(
+            msgspec.structs.replace(
+                QUICK, average=0.0, watching=Watching(reduce_after=1, factor=0.5, stop_after=2, keep_best=True)
+            ),
+            Phase(epochs=4, optimizer="nadam"),
+        ),
+        (11,),
+    ),
+]
+
+
+@pytest.mark.parametrize(("recipe", "stops"), HALTING, ids=["averaged, in two phases", "watched, the best kept"])
+def test_a_training_that_was_stopped_ends_with_the_same_weights(
+    tmp_path: Path, recipe: Recipe, stops: tuple[int, ...]
+) -> None:
+    data = stripes(230, 4)  # five steps an epoch
+    train(tmp_path / "whole", recipe, data)
+    with pytest.raises(Stopped):
+        train(tmp_path / "halting", recipe, data, stop=stops[0])
+    for stop in stops[1:]:
+        with pytest.raises(Stopped):
+            train(tmp_path / "halting", recipe, data, stop=stop, resume=True)
+    train(tmp_path / "halting", recipe, data, resume=True)
+    for ours, theirs in zip(weights(tmp_path / "whole"), weights(tmp_path / "halting"), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_an_unfinished_training_is_not_overwritten_and_a_finished_one_not_resumed(
+    tmp_path: Path, learnt: tuple[Path, Finished, list[training.Progress]]
+) -> None:
+    recipe = with_phases(QUICK, Phase(epochs=2))
+    with pytest.raises(Stopped):
+        train(tmp_path / "a", recipe, stripes(230, 4), stop=6)
+    with pytest.raises(InputError, match="holds an unfinished training: go on with --resume"):
+        train(tmp_path / "a", recipe, stripes(230, 4))
+    with pytest.raises(InputError, match="its training is finished"):
+        train(learnt[0], recipe, stripes(230, 4), resume=True)
+    with pytest.raises(InputError, match="holds a finished model"):
+        train(learnt[0], recipe, stripes(230, 4))
+    with pytest.raises(InputError, match="usable training images, fewer than one batch"):
+        train(tmp_path / "b", recipe, stripes(30, 4))
+
+
+def test_a_student_learns_from_its_teacher_alone(
+    tmp_path: Path, learnt: tuple[Path, Finished, list[training.Progress]]
+) -> None:
+    data = stripes(1000, 5)
+    random = np.random.default_rng(0).permutation(data.labels)
+    misled = msgspec.structs.replace(data, labels=np.where(data.split == 0, random, data.labels))
+    recipe = msgspec.structs.replace(QUICK, votes=0.0, distillation=Distillation(weight=1.0))
+    finished, _ = train(tmp_path / "student", recipe, misled, teacher=learnt[0])
+    assert finished.card.accuracy["fer2013"] > 0.95
+
+
+def test_a_teacher_of_other_crops_or_classes_is_refused(
+    tmp_path: Path, learnt: tuple[Path, Finished, list[training.Progress]]
+) -> None:
+    recipe = msgspec.structs.replace(QUICK, distillation=Distillation())
+    with pytest.raises(InputError, match="takes crops of 48x48, the student of 32x32"):
+        train(tmp_path / "a", recipe, stripes(300, 1), teacher=bundled()["default"])
+    few = msgspec.structs.replace(recipe, classes=("happy", "sad"))
+    with pytest.raises(InputError, match="knows other classes than happy, sad"):
+        train(tmp_path / "b", few, stripes(600, 1), teacher=learnt[0])
+
+
+def test_a_model_of_few_classes_says_so_and_is_measured_on_those(tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(QUICK, classes=("happy", "sad", "neutral"), votes=0.0, batch_size=16)
+    finished, _ = train(tmp_path / "three", recipe, stripes(800, 6))
+    assert finished.card.heads["fer2013"].classes == ("happy", "sad", "neutral")
+    assert "It knows 3 emotions" in finished.card.accuracy_note
+    measured, _ = evaluation.measure(tmp_path / "three", stripes(800, 6))
+    assert list(measured.per_class) == ["happy", "sad", "neutral"]
+    assert measured.accuracy > 0.9
+    assert measured.images == int(np.isin(stripes(800, 6).labels[640:], [3, 4, 6]).sum())
+
+
+def test_a_tree_without_splits_is_divided_and_learnt_from(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "tree", {"anger": 40, "happy": 40}, size=(60, 80))
+    recipe = msgspec.structs.replace(with_phases(QUICK, Phase(epochs=1)), classes=("angry", "happy"), held_out=0.1)
+    finished, _ = train(tmp_path / "model", recipe, datasets.load(tree))
+    assert finished.measured.images == 8
+    assert list(finished.card.heads) == ["labels"]
 
 
 def test_the_default_model_reads_public_test_as_its_card_says(shared: Path) -> None:
     card = read_card(bundled()["default"])
-    result = evaluation.measure(bundled()["default"], datasets.load(shared / "data" / "fer2013.npz"), "public")
-    assert result["images"] == 3589
-    assert result["accuracy"] == pytest.approx(card.accuracy["fer2013"], abs=0.002)
-    assert result["accuracy_plus"] == pytest.approx(card.accuracy["ferplus"], abs=0.002)
-    assert result["accuracy"] >= 0.66
+    result, _ = evaluation.measure(bundled()["default"], datasets.load(shared / "data" / "fer2013.npz"), "public")
+    assert result.images == 3589
+    assert result.accuracy == pytest.approx(card.accuracy["fer2013"], abs=0.002)
+    assert result.accuracy_plus == pytest.approx(card.accuracy["ferplus"], abs=0.002)
+    assert result.accuracy >= 0.66
 
 
 def test_the_default_model_is_small_enough_to_live_in_the_repository() -> None:
@@ -57,43 +191,8 @@ def test_the_default_model_is_small_enough_to_live_in_the_repository() -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) < 10_000_000
 
 
-def test_blanks_and_twins_are_found() -> None:
-    examples = stripes(50, 2)
-    examples.images[7] = 13
-    assert np.flatnonzero(examples.blank()).tolist() == [7]
-    other = examples.where(np.arange(50) < 5)
-    assert np.flatnonzero(examples.twins_in(other)).tolist() == [0, 1, 2, 3, 4]
-
-
-def _save(path: Path, **arrays: object) -> Path:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-    return path
-
-
-GOOD = {"images": np.zeros((3, 48, 48), np.uint8), "labels": np.zeros(3), "split": np.zeros(3)}
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"images": np.zeros((3, 32, 32), np.uint8)}, "expected uint8"),
-        ({"images": np.zeros((3, 48, 48), np.float32)}, "expected uint8"),
-        ({"labels": np.zeros(2)}, "differ in length"),
-        ({"labels": np.array([0, 1, 7])}, "labels must lie between 0 and 6"),
-    ],
-)
-def test_a_data_set_of_the_wrong_shape_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        datasets.load(_save(tmp_path / "data.npz", **{**GOOD, **change}))
-
-
-def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
-    text = tmp_path / "text.npz"
-    text.write_text("hello")
-    for path, said in [(text, "cannot be read"), (tmp_path / "no.npz", "no data set at"), (tmp_path / "a.txt", ".npz")]:
-        with pytest.raises(InputError, match=said):
-            datasets.load(path)
-    with pytest.raises(InputError, match="is no FER2013 data set"):
-        datasets.load(_save(tmp_path / "other.npz", x=np.zeros(3)))
+def test_a_split_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="no image in the split 'private'"):
-        evaluation.measure(bundled()["default"], datasets.load(_save(tmp_path / "good.npz", **GOOD)), "private")
+        evaluation.measure(bundled()["default"], stripes(20, 1), "private")
+    with pytest.raises(InputError, match="no split 'holiday'"):
+        evaluation.measure(bundled()["default"], stripes(20, 1), "holiday")

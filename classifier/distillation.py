@@ -1,0 +1,53 @@
+"""Learning from a teacher: its answers to the distorted pictures are targets beside the labels and votes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import ops
+
+from classifier.card import WEIGHTS_FILE, read_card
+from classifier.recipe import Distillation
+from contracts.errors import InputError
+
+
+class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A network that is trained with Hinton et al.'s loss; it shares its layers with the network that it is made of."""
+
+    def __init__(self, network: Any, teacher: Callable[[Any], Mapping[str, Any]], how: Distillation) -> None:
+        super().__init__(network.input, network.output, name=f"{network.name}_student")
+        self.distillation = how
+        # In a function, or Keras would take the teacher for a part of the student.
+        self._teach: Callable[[Any], Mapping[str, Any]] = lambda pictures: teacher(pictures)  # noqa: PLW0108
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        own = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if not training:
+            return own
+        weight, temperature = self.distillation.weight, self.distillation.temperature
+        taught = 0.0
+        for head, logits in self._teach(x).items():
+            if head in y_pred:
+                target = ops.softmax(ops.stop_gradient(logits) / temperature)
+                answer = ops.log_softmax(y_pred[head] / temperature)
+                taught -= ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
+        return (1 - weight) * own + weight * taught
+
+
+def read_teacher(folder: Path, heads: Mapping[str, int], classes: tuple[str, ...], size: tuple[int, int]) -> Any:
+    """A model of ours as a function of pictures f32[B, H, W, C]. Raises InputError for one that cannot teach these."""
+    card = read_card(folder)
+    shared = [head for head in heads if head in card.heads]
+    if not shared:
+        raise InputError(f"the teacher {card.name} has none of the student's heads: {', '.join(heads)}")
+    if any(card.heads[head].classes != classes for head in shared):
+        raise InputError(f"the teacher {card.name} knows other classes than {', '.join(classes)}")
+    if (card.crop.height, card.crop.width) != size:
+        theirs = f"{card.crop.height}x{card.crop.width}"
+        raise InputError(f"the teacher {card.name} takes crops of {theirs}, the student of {size[0]}x{size[1]}")
+    model = keras.models.load_model(folder / WEIGHTS_FILE, compile=False)
+    model.trainable = False
+    return lambda pictures: model(pictures, training=False)

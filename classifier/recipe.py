@@ -1,0 +1,118 @@
+"""How a network is trained, as plain values: what a preset is made of, and what a run writes down about itself."""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.emotions import EMOTIONS
+from contracts.errors import InputError
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stretch of epochs under one optimizer, which starts afresh."""
+
+    epochs: int
+    optimizer: Literal["sgd", "adam", "nadam"] = "adam"
+    rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = 0.0  # of the cosine
+    weight_decay: float = 0.0
+    frozen: int = 0  # so many layers of the pretrained base, from its input on, do not learn; -1: the whole base
+
+
+class Distortion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done to the pictures at random. Shares of the side, or of the range 0 to 255; 0 does nothing."""
+
+    flip: bool = False
+    rotation: float = 0.0  # of a full turn, either way
+    shift: float = 0.0
+    zoom: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    erasing: float = 0.0  # share of the pictures that lose a rectangle (Zhong et al., 2017)
+
+
+class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done when the held-out accuracy has not risen for so many epochs; 0 never does it."""
+
+    reduce_after: int = 0  # multiplies a constant rate by `factor`
+    factor: float = 0.1
+    stop_after: int = 0  # ends the phase
+    keep_best: bool = False  # the weights of the best epoch are kept, not the last
+
+
+class Distillation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Learning from a teacher's answers as well (Hinton et al., "Distilling the Knowledge", 2015)."""
+
+    weight: float = 0.7  # of the teacher's answers; the rest is the targets'
+    temperature: float = 2.0
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides what a training makes of a data set."""
+
+    architecture: str
+    phases: tuple[Phase, ...]
+    batch_size: int
+    distortion: Distortion = Distortion()
+    mixup: float = 0.0  # alpha of the beta distribution (Zhang et al., 2018)
+    label_smoothing: float = 0.0
+    average: float = 0.0  # momentum of the weights' moving average; 0 for none
+    votes: float = 0.0  # weight of the head that learns FER+'s votes, beside the labels' 1
+    watching: Watching = Watching()
+    held_out: float = 0.1  # share of the training split that only watches
+    balanced: bool = False  # as many pictures of each class as of the rarest
+    classes: tuple[str, ...] = EMOTIONS
+    options: dict[str, float] = {}  # what the architecture's `build` takes
+    pretrained: bool = False  # the base starts from ImageNet's weights
+    distillation: Distillation | None = None
+    seed: int = 1
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def changed(
+    recipe: Recipe, *, epochs: int | None = None, batch_size: int | None = None, rate: float | None = None,
+    seed: int | None = None, classes: str | None = None, from_scratch: bool = False, distil: bool = False,
+) -> Recipe:  # fmt: skip
+    """The recipe with what a user wants otherwise. `epochs` and `rate` are those of the last phase.
+
+    Raises InputError for classes that are no emotions, or fewer than two.
+    """
+    last = recipe.phases[-1]
+    last = msgspec.structs.replace(last, epochs=epochs or last.epochs, rate=rate or last.rate)
+    phases = (*recipe.phases[:-1], last)
+    if from_scratch and recipe.pretrained:
+        # There is nothing to keep frozen: everything learns, at the first phase's rate.
+        phases = (msgspec.structs.replace(last, rate=rate or phases[0].rate, frozen=0),)
+    return msgspec.structs.replace(
+        recipe, phases=phases, batch_size=batch_size or recipe.batch_size,
+        seed=recipe.seed if seed is None else seed,
+        classes=recipe.classes if classes is None else _classes(classes),
+        pretrained=recipe.pretrained and not from_scratch,
+        distillation=(recipe.distillation or Distillation()) if distil else None,
+    )  # fmt: skip
+
+
+def _classes(text: str) -> tuple[str, ...]:
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in EMOTIONS]:
+        raise InputError(f"no emotion {unknown[0]!r}: there are {', '.join(EMOTIONS)}")
+    if len(set(names)) < 2:
+        raise InputError("--classes needs at least two emotions, separated by commas")
+    return tuple(name for name in EMOTIONS if name in names)
+
+
+def ours(architecture: str, *, rate: float = 0.1, epochs: int = 60) -> Recipe:
+    """Our own way, for any network: SGD, warm-up and cosine decay, strong distortion, averaged weights, both heads."""
+    phase = Phase(epochs=epochs, optimizer="sgd", rate=rate, schedule="cosine", warmup_epochs=3, weight_decay=5e-4)
+    return Recipe(
+        architecture=architecture, phases=(phase,), batch_size=128, mixup=0.2, label_smoothing=0.1, average=0.999,
+        votes=1.0, held_out=0.03,
+        distortion=Distortion(
+            flip=True, rotation=0.04, shift=0.1, zoom=0.15, brightness=0.2, contrast=0.3, erasing=0.5
+        ),
+    )  # fmt: skip
