@@ -15,14 +15,22 @@ from pipeline.commands import Context
 from pipeline.commands.aggregate import aggregate
 from pipeline.commands.cameras import cameras_app
 from pipeline.commands.classify import classify
+from pipeline.commands.dashboards import dashboards_app
+from pipeline.commands.data import data_app
 from pipeline.commands.db import db_app
 from pipeline.commands.dead_letters import dead_letters_app
 from pipeline.commands.detect import detect
 from pipeline.commands.doctor import doctor
 from pipeline.commands.export import export
+from pipeline.commands.export_history import export_history
+from pipeline.commands.forget import forget
+from pipeline.commands.history import history
 from pipeline.commands.ingest import ingest
+from pipeline.commands.live import live
 from pipeline.commands.models import models_app
 from pipeline.commands.replay import replay
+from pipeline.commands.report import report
+from pipeline.commands.retain import retain
 from pipeline.commands.run import run
 from pipeline.commands.settings import show_settings
 from pipeline.commands.train import evaluate, train
@@ -37,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command(rich_help_panel="Watch")(run)
+app.command(rich_help_panel="Watch")(live)
 app.command(rich_help_panel="Workers")(aggregate)
 app.command(rich_help_panel="Workers")(up)
 app.command(rich_help_panel="Workers")(replay)
@@ -46,12 +55,19 @@ app.command(rich_help_panel="Workers")(classify)
 app.command(rich_help_panel="Models")(train)
 app.command(rich_help_panel="Models")(evaluate)
 app.command(rich_help_panel="Models")(export)
+app.command(rich_help_panel="Data")(forget)
+app.command(rich_help_panel="Data")(retain)
+app.command(rich_help_panel="Data")(history)
+app.command(rich_help_panel="Data", name="export-history")(export_history)
+app.command(rich_help_panel="Data")(report)
 app.command(rich_help_panel="Settings")(doctor)
 app.command(rich_help_panel="Settings", name="settings")(show_settings)
 app.add_typer(dead_letters_app, name="dead-letters", rich_help_panel="Workers")
 app.add_typer(db_app, name="db", rich_help_panel="Data")
+app.add_typer(dashboards_app, name="dashboards", rich_help_panel="Data")
 app.add_typer(cameras_app, name="cameras", rich_help_panel="Workers")
 app.add_typer(models_app, name="models", rich_help_panel="Models")
+app.add_typer(data_app, name="data", rich_help_panel="Models")
 
 
 def _version(wanted: bool) -> None:

@@ -24,6 +24,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     camera: str
     run: str
     seq: str
+    captured_at: int | None
+    """Event time, UTC ns."""
     size: int
     """Bytes of the payload that is kept; 0 if it is not."""
 
@@ -57,7 +59,9 @@ def retry(link: Link, letter: Letter) -> bool:
         return False
     content = entries[0][1]
     if not content.get(b"entry") or letter.stage not in READS:
-        raise TransportError(f"the payload of the dead letter {letter.name} was not kept; it can only be dropped")
+        raise TransportError(
+            f"the payload of the dead letter {letter.name} was not kept; it can only be dropped ({letter.reason})"
+        )
     original = msgspec.msgpack.decode(content[b"entry"], type=dict[bytes, bytes])
     target = next(key(link.settings.prefix, letter.shard, READS[stage]) for stage in READS if stage == letter.stage)
     original[b"m"] = _again(original.get(b"m", b""))
@@ -80,6 +84,20 @@ def drop(link: Link, letter: Letter) -> bool:
     return bool(link.once(lambda redis: redis.xdel(dead, letter.id)))
 
 
+def drop_payloads(link: Link, camera_id: str, since: int, until: int | None) -> int:
+    """Drops those that may hold a picture that the camera took in [since, until], UTC ns; up to now if that is None.
+
+    Also those of which camera and time cannot be read. Raises TransportError.
+    """
+
+    def may_hold(letter: Letter) -> bool:
+        at = letter.captured_at
+        in_time = at is None or (since <= at and (until is None or at <= until))
+        return letter.size > 0 and letter.camera in {camera_id, ""} and in_time
+
+    return sum(drop(link, letter) for letter in letters(link) if may_hold(letter))
+
+
 def _page(link: Link, shard: int, start: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
     dead = key(link.settings.prefix, shard, "dead")
     page: Any = link.once(lambda redis: redis.xrange(dead, start, "+", count=PAGE))
@@ -92,5 +110,6 @@ def _letter(shard: int, id_: bytes, content: dict[bytes, bytes]) -> Letter:
 
     return Letter(
         shard=shard, id=id_, stage=text(b"stage"), reason=text(b"reason"), camera=text(b"camera"), run=text(b"run"),
-        seq=text(b"seq"), size=len(content.get(b"entry", b"")),
+        seq=text(b"seq"), captured_at=int(at) if (at := text(b"at")).isdecimal() else None,
+        size=len(content.get(b"entry", b"")),
     )  # fmt: skip

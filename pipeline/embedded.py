@@ -21,6 +21,7 @@ from contracts.errors import AffectstreamError, StageError
 from contracts.messages import Frame, FrameEmotions, FrameFaces, FrameId, RunEnded, RunStarted, Tombstone
 from contracts.settings import Settings
 from contracts.stages import Classifier, Detector, Source
+from dashboards.live.hub import Hub
 from pipeline.meter import Meter
 from pipeline.sink import RunProgress, Sink
 from storage.store import Store
@@ -51,9 +52,10 @@ class Embedded:
 
     def __init__(
         self, sources: Sequence[Source], detectors: Sequence[Detector], classifier: Classifier, store: Store,
-        settings: Settings,
+        settings: Settings, hub: Hub | None = None,
     ) -> None:  # fmt: skip
-        """One thread for each source and for each detector. The caller closes what it passes in."""
+        """One thread for each source and for each detector; `hub` is shown what happens. The caller closes what it
+        passes in."""
         self.meter: Final = Meter()
         self.errors: Final[list[AffectstreamError]] = []
         """What befell single sources; the others went on."""
@@ -61,7 +63,10 @@ class Embedded:
         self._detectors: Final = detectors
         self._classifier: Final = classifier
         self._batch: Final = settings.classifier.batch_size
-        self._sink: Final = Sink(store, settings, self.meter, detector=detectors[0].name, model=classifier.name)
+        self._sink: Final = Sink(
+            store, settings, self.meter, detector=detectors[0].name, model=classifier.name, hub=hub
+        )
+        self._hub: Final = hub
         # A live camera has just enough on its way to keep the detectors busy: what waits grows stale.
         self._permits: Final = {
             source.camera_id: threading.Semaphore(len(detectors) + 1 if source.live else settings.ingest.in_flight)
@@ -152,6 +157,8 @@ class Embedded:
                     event = next(events, None)
                 if isinstance(event, Frame):
                     frames, last = frames + 1, event.captured_at
+                    if self._hub is not None:
+                        self._show(event, source, self._hub)
                     self._frames.put(event)
                     continue
                 self._permits[source.camera_id].release()
@@ -170,6 +177,12 @@ class Embedded:
                         error=str(error),
                     )
                 )  # fmt: skip
+
+    def _show(self, frame: Frame, source: Source, hub: Hub) -> None:
+        if source.live:
+            hub.dropped(frame.camera_id, getattr(source, "dropped", 0))
+        if hub.wants_pictures(frame.camera_id):
+            hub.picture(frame.camera_id, frame.run_id, frame.seq, frame.captured_at, frame.picture)
 
     def _permit(self, camera_id: str) -> bool:
         """Waits until the source may have one more frame on its way; False where nobody downstream works any more."""

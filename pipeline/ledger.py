@@ -14,7 +14,7 @@ import msgspec
 from aggregator import Aggregator
 from contracts import wire
 from contracts.errors import StorageError
-from contracts.messages import EmotionsMessage, FrameEmotions, RunEnded, RunStarted, Tombstone
+from contracts.messages import EmotionsMessage, FrameEmotions, FrameId, RunEnded, RunStarted, Tombstone
 from contracts.rows import DeadLetter, Rows, Run
 from contracts.settings import Settings
 from pipeline.entries import Entry, read
@@ -52,6 +52,11 @@ class Done(msgspec.Struct):
     """Entries that have no place in any run."""
     captured_at: list[int] = []
     """Of the new frames."""
+    latest: dict[str, FrameId] = {}
+    """Of each camera, the last frame that was new."""
+    rows: Rows = msgspec.field(default_factory=Rows)
+    """What was stored."""
+    runs: list[Run] = []
 
 
 class RunTally(msgspec.Struct):
@@ -130,6 +135,7 @@ class Book:
         counts.frames += 1
         counts.faces += faces
         done.captured_at.append(frame.captured_at)
+        done.latest[frame.camera_id] = frame
 
     def _close_if_complete(self, camera_id: str, tally: RunTally, runs: dict[str, Run]) -> None:
         ended = tally.ended
@@ -210,6 +216,7 @@ class Ledger:
             raise
         for camera_id in camera_ids:
             self._books[camera_id].version += 1
+        done.rows, done.runs = rows, list(runs.values())
         return done
 
     def _open(self, camera_ids: set[str]) -> None:

@@ -26,6 +26,17 @@ LATENCY: Final = Histogram(
 )
 
 
+def begin(stage: str, *, server: str, done: str | None = None) -> None:
+    """Shows at zero what has not happened yet: what appears at one for the first time is no increase to Prometheus.
+
+    `server` is what the stage reads from or writes to; `done` the name under which it tells how late it is.
+    """
+    for metric in (RETRIES, TAKEN_OVER, DEAD_LETTERS, BATCH, BUSY):
+        metric.labels(stage)
+    RECONNECTS.labels(server)
+    LATENCY.labels(done or stage)
+
+
 @contextmanager
 def busy(stage: str) -> Iterator[None]:
     """Times a call of a stage."""

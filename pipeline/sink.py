@@ -11,6 +11,7 @@ from contracts.errors import StorageError
 from contracts.messages import FrameEmotions, RunEnded, RunStarted, Tombstone
 from contracts.rows import Rows, Run
 from contracts.settings import Settings
+from dashboards.live.hub import Hub
 from pipeline.meter import Meter
 from pipeline.runs import closed, opened
 from storage.store import Store
@@ -31,13 +32,17 @@ class RunProgress(msgspec.Struct):
 class Sink:
     """Aggregates and stores. Used by one thread; `runs` may be read by others, for display."""
 
-    def __init__(self, store: Store, settings: Settings, meter: Meter, *, detector: str, model: str) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, meter: Meter, *, detector: str, model: str, hub: Hub | None = None
+    ) -> None:
+        """`hub` is told what becomes final."""
         self.runs: Final[dict[str, RunProgress]] = {}
         self._store: Final = store
         self._settings: Final = settings
         self._meter: Final = meter
         self._detector: Final = detector
         self._model: Final = model
+        self._hub: Final = hub
         self._aggregators: Final[dict[str, Aggregator]] = {}
         self._rows = Rows()
         self._waiting_since: float | None = None
@@ -46,6 +51,8 @@ class Sink:
         """A run begins; comes before any of its frames."""
         run = opened(started, detector=self._detector, model=self._model)
         self._store.start_run(run)
+        if self._hub is not None:
+            self._hub.started(run)
         self.runs[run.run_id] = RunProgress(run=run, event_time=started.started_at)
         if run.camera_id not in self._aggregators:
             self._aggregators[run.camera_id] = Aggregator(
@@ -62,7 +69,10 @@ class Sink:
         else:
             progress.faces += len(frame.boxes)
         with self._meter.stage("aggregate"):
-            self._keep(self._aggregators[frame.camera_id].add(frame))
+            rows = self._aggregators[frame.camera_id].add(frame)
+            self._keep(rows)
+        if self._hub is not None:
+            self._hub.rows(rows, frame)
         self._finish_if_complete(progress)
 
     def end(self, ended: RunEnded) -> None:
@@ -70,7 +80,10 @@ class Sink:
         progress = self.runs[ended.run_id]
         progress.ended = ended
         with self._meter.stage("aggregate", items=0):
-            self._keep(self._aggregators[ended.camera_id].finish(ended))
+            rows = self._aggregators[ended.camera_id].finish(ended)
+            self._keep(rows)
+        if self._hub is not None:
+            self._hub.rows(rows)
         self._finish_if_complete(progress)
 
     def patience(self) -> float | None:
@@ -96,6 +109,8 @@ class Sink:
                 )  # fmt: skip
                 with suppress(StorageError):
                     self._store.finish_run(run)
+                if self._hub is not None:
+                    self._hub.ended(run)
 
     def _keep(self, rows: Rows) -> None:
         if not rows:
@@ -114,3 +129,5 @@ class Sink:
         progress.run = closed(progress.run, ended, progress.faces)
         self._store.finish_run(progress.run)
         progress.done = True
+        if self._hub is not None:
+            self._hub.ended(progress.run)

@@ -123,8 +123,9 @@ class Consumer:
     Entries that it holds stay its own for as long as it gives signs of life (`read`, `settle`, `beat`).
     """
 
-    def __init__(self, link: Link, stage: Stage) -> None:
-        """Asks Redis for nothing yet."""
+    def __init__(self, link: Link, stage: Stage, *, keep_payloads: bool = True) -> None:
+        """Asks Redis for nothing yet. `keep_payloads`: of dead letters, for a retry."""
+        self._keep_payloads: Final = keep_payloads
         self.stage: Final[Stage] = stage
         self.name: Final = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.seen = time.monotonic()
@@ -232,9 +233,11 @@ class Consumer:
         ]  # fmt: skip
 
     def _letter(self, entry: Entry, reason: str) -> list[bytes]:
-        """A dead letter's fields: identity and reason in clear, and the entry as it was, unless it is huge."""
+        """A dead letter's fields: identity and reason in clear, and the entry as it was, if that may be kept."""
         kept = msgspec.msgpack.encode(entry.fields)
-        if len(kept) > LARGEST_KEPT:
+        if not self._keep_payloads:
+            kept, reason = b"", f"{reason} (not kept: privacy.level is aggregate)"
+        elif len(kept) > LARGEST_KEPT:
             kept, reason = b"", f"{reason} (its {len(kept):,} bytes are not kept)"
         named = {
             b"stage": self.stage.encode(), b"reason": reason.encode(),

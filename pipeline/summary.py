@@ -10,15 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from contracts.emotions import EMOTIONS
+from contracts.emotions import COLOURS, EMOTIONS
 from contracts.rows import Run, Seven
 from storage.queries import PersonSummary, RunTotals
 from storage.store import Store
 
-# One colour for each emotion, everywhere: Okabe and Ito's palette, which colour-blind people can tell apart.
-COLOURS: Final = dict(
-    zip(EMOTIONS, ("#D55E00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#56B4E9", "#999999"), strict=True)
-)
 BAR: Final = 28  # characters
 MOST_PEOPLE: Final = 20
 
@@ -95,11 +91,11 @@ def _shares(totals: RunTotals) -> Table:
     table = Table.grid(padding=(0, 2))
     mean = totals.mean or (0.0,) * len(EMOTIONS)
     ratios = [
-        Text.assemble("stressed   ", (_percent(totals.stress_ratio), "bold"), (" of the time people were seen", "dim")),
-        Text.assemble("happy      ", (_percent(totals.happiness_ratio), "bold"), (" of that time", "dim")),
+        Text.assemble("stressed   ", (percent(totals.stress_ratio), "bold"), (" of the time people were seen", "dim")),
+        Text.assemble("happy      ", (percent(totals.happiness_ratio), "bold"), (" of that time", "dim")),
     ]
     for row, (emotion, share) in enumerate(sorted(zip(EMOTIONS, mean, strict=True), key=lambda pair: -pair[1])):
-        table.add_row(emotion, _bar(share, COLOURS[emotion]), _percent(share), ratios[row] if row < len(ratios) else "")
+        table.add_row(emotion, _bar(share, COLOURS[emotion]), percent(share), ratios[row] if row < len(ratios) else "")
     return table
 
 
@@ -111,7 +107,7 @@ def _table(people: Sequence[PersonSummary]) -> Table:
         dominant = Text(who.dominant or "", COLOURS.get(who.dominant or "", ""))
         table.add_row(
             who.person_id.rpartition(".")[2], f"{who.first_seen:%H:%M:%S}", duration(who.seconds_observed), dominant,
-            _mix(who.mean) if who.mean else "", _percent(who.stress_ratio), _percent(who.happiness_ratio),
+            mix(who.mean) if who.mean else "", percent(who.stress_ratio), percent(who.happiness_ratio),
         )  # fmt: skip
     if len(people) > MOST_PEOPLE:
         table.add_row("…", "", "", f"{len(people) - MOST_PEOPLE} more")
@@ -132,7 +128,7 @@ def _bar(share: float, colour: str) -> Text:
     return Text(("█" * (eighths // 8) + partial).ljust(BAR), colour)
 
 
-def _mix(mean: Seven, width: int = 20) -> Text:
+def mix(mean: Seven, width: int = 20) -> Text:
     """The seven shares as one bar of coloured parts."""
     text, drawn, reached = Text(), 0, 0.0
     for emotion, share in zip(EMOTIONS, mean, strict=True):
@@ -147,7 +143,7 @@ def _people(number: int) -> str:
     return {0: "nobody", 1: "1 person"}.get(number, f"{number} people")
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}".rjust(4)
 
 

@@ -22,6 +22,11 @@ DELIVERY_SECONDS: Final = 30.0
 """How long a message may take until it is acknowledged, with the client's own retries."""
 
 
+SHORT_LIVED: Final = {"segment.ms": "600000", "segment.bytes": "16777216", "retention.ms": "86400000"}
+"""Disks are freed in whole segments, and only of those that are closed: so these are closed after ten minutes at most.
+What nobody has stored within a day is lost: aggregators must not be away for longer."""
+
+
 class BrokersAwayError(TransportError):
     """The brokers cannot be reached now; they may come back."""
 
@@ -29,8 +34,10 @@ class BrokersAwayError(TransportError):
 class TopicPublisher:
     """Publishes messages under their camera's name, so that those of a camera keep together."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, *, short_lived: bool = False) -> None:
+        """`short_lived` as of `ensure_topic`."""
         self._settings: Final = settings
+        self._short_lived: Final = short_lived
         self._producer: Final = Producer(
             {
                 **_client(settings),
@@ -43,7 +50,7 @@ class TopicPublisher:
 
     def ensure_topic(self) -> None:
         """Makes the topic where there is none. Raises TransportError where the brokers cannot be reached."""
-        ensure_topic(self._settings)
+        ensure_topic(self._settings, short_lived=self._short_lived)
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Publishes (camera_id, message) pairs and returns when the brokers have acknowledged all of them.
@@ -89,15 +96,20 @@ class TopicPublisher:
                 return
 
 
-def ensure_topic(settings: KafkaSettings) -> None:
+def ensure_topic(settings: KafkaSettings, *, short_lived: bool = False) -> None:
     """Makes the topic with the settings' partitions; one that is there already is taken as it is.
+
+    `short_lived` where messages are deleted once they are stored (`Eraser`): the brokers then take them off their disks
+    soon, too.
 
     Raises TransportError, in one line that names the setting, where that is not possible now.
     """
     admin = AdminClient(_client(settings))
     if settings.topic in _asked(settings, lambda: admin.list_topics(timeout=ANSWER_SECONDS).topics):
         return
-    topic = NewTopic(settings.topic, settings.partitions, settings.replication)
+    topic = NewTopic(
+        settings.topic, settings.partitions, settings.replication, config=SHORT_LIVED if short_lived else {}
+    )
     try:
         admin.create_topics([topic], request_timeout=ANSWER_SECONDS)[settings.topic].result(ANSWER_SECONDS * 2)
     except KafkaException as error:
@@ -152,6 +164,29 @@ class Onlooker:
         if found is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         return found
+
+
+class Eraser:
+    """Deletes the messages that are stored, so that the topic tells nothing about anybody."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings: Final = settings
+        self._admin: Final = AdminClient(_client(settings))
+
+    def erase(self, standings: Mapping[int, Standing], timeout: float = ANSWER_SECONDS) -> None:
+        """Deletes what lies before the group's commit, which is all stored. Nobody of the group reads that again.
+
+        Raises TransportError where Kafka does not do it.
+        """
+        ends = [
+            TopicPartition(self._settings.topic, partition, standing.committed)
+            for partition, standing in standings.items()
+            if standing.committed is not None and standing.low < standing.committed <= standing.high
+        ]
+        if ends:
+            asked = self._admin.delete_records(ends, request_timeout=timeout, operation_timeout=timeout)
+            for answer in asked.values():
+                _asked(self._settings, functools.partial(answer.result, timeout * 2))
 
 
 def _client(settings: KafkaSettings) -> dict[str, Any]:

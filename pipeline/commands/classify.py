@@ -19,4 +19,4 @@ def classify(
 
     owner: Context = context.obj
     settings = owner.settings({"classifier.model": model})
-    work(settings, TopicPublisher(settings.kafka))
+    work(settings, TopicPublisher(settings.kafka, short_lived=settings.privacy.aggregate))

@@ -1,10 +1,12 @@
 """`affectstream run`: the whole job in one process."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from enum import StrEnum
 from itertools import count, zip_longest
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +17,8 @@ from pipeline.commands import Context, note
 if TYPE_CHECKING:
     from contracts.settings import Settings
     from contracts.stages import Source
+    from dashboards.live.hub import Hub
+    from storage.store import Store
 
 
 class Pace(StrEnum):
@@ -88,6 +92,7 @@ def run(
         Privacy | None,
         typer.Option(help="aggregate: store nothing about any one person.", show_default="pseudonymous"),
     ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Serve the live page and the REST API meanwhile.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the summary.")] = False,
 ) -> None:
     """Watch cameras or recordings: find faces, read emotions, follow people, store statistics.
@@ -102,10 +107,10 @@ def run(
             "privacy.level": privacy and privacy.value,
         }
     )  # fmt: skip
-    raise typer.Exit(_run(sources, camera or [], settings, as_json=as_json))
+    raise typer.Exit(_run(sources, camera or [], settings, as_json=as_json, live=live))
 
 
-def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings", *, as_json: bool) -> int:
+def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings", *, as_json: bool, live: bool) -> int:
     import cv2
 
     from classifier import open_classifier
@@ -127,7 +132,8 @@ def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings",
         detectors = open_detectors(settings.detector, settings.models, classifier.crop, note=note)
         for detector in detectors:
             stack.callback(detector.close)
-        embedded = Embedded(sources, detectors, classifier, store, settings)
+        hub = stack.enter_context(_shown(store, settings)) if live else None
+        embedded = Embedded(sources, detectors, classifier, store, settings, hub)
         with Progress(sources, embedded) as progress:
             embedded.run(progress.update)
         runs = [progress.run for progress in embedded.runs]
@@ -139,9 +145,33 @@ def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings",
             [*(str(error) for error in embedded.errors), *(r.error for r in runs if r.status == "failed" and r.error)]
         ):
             note(problem)
+        if live and not as_json and sys.stderr.isatty() and all(run.status != "interrupted" for run in runs):
+            _stay()
         if embedded.errors or any(run.status == "failed" for run in runs):
             return 1
         return 130 if any(run.status == "interrupted" for run in runs) else 0
+
+
+@contextmanager
+def _shown(store: "Store", settings: "Settings") -> "Iterator[Hub]":
+    """What happens, on the live page."""
+    from dashboards.live.hub import Hub
+    from dashboards.live.server import LiveServer
+
+    hub = Hub(settings)
+    server = LiveServer(hub, store, settings)
+    note(f"live page at {server.start()}")
+    try:
+        yield hub
+    finally:
+        server.close()
+
+
+def _stay() -> None:
+    """After the end of recordings, for somebody who is still looking."""
+    note("all recordings are over; the live page stays until Ctrl-C")
+    with suppress(KeyboardInterrupt):
+        Event().wait()
 
 
 def open_sources(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings") -> "list[Source]":

@@ -6,6 +6,7 @@ message that is still being worked on, to lose some in a rebalance, and to stop 
 - what is stored is decided by the books (`pipeline.ledger`), in one transaction with the rows;
 - offsets are committed here, after that transaction, and only up to what is stored without a gap;
 - a gap in what Faust delivers makes us start again from the last commit;
+- with privacy level aggregate, what is stored and committed is deleted from the topic;
 - a watchdog ends the process when nothing is consumed although something waits.
 """
 
@@ -14,15 +15,18 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from contracts.errors import StorageAwayError, StorageError, TransportError
 from contracts.settings import Settings
 from pipeline import metrics
+from pipeline.broadcast import Broadcast
 from pipeline.entries import STAGE, Entry
 from pipeline.ledger import Done, Ledger
-from pipeline.topic import BrokersAwayError, Onlooker, Standing, ensure_topic
+from pipeline.topic import BrokersAwayError, Eraser, Onlooker, Standing, ensure_topic
 from pipeline.workers.consuming import Consuming, Event
 from pipeline.workers.offsets import GapError, Offsets
 from pipeline.workers.patience import GivenUpError, Patience
@@ -57,16 +61,20 @@ class AggregateWorker:
         self._books_old = False
         self._ledger: Ledger
         self._onlooker: Onlooker
+        self._broadcast: Final = Broadcast(settings, STAGE)
+        self._eraser: Eraser | None
+        self._erasing = True
 
     def run(self) -> None:
         """Does the work. Raises an AffectstreamError for what does not pass by itself."""
         try:
-            self._patience.until_done(lambda: ensure_topic(self._settings.kafka), BrokersAwayError)
+            self._patience.until_done(self._ensure_topic, BrokersAwayError)
             store = self._patience.until_done(lambda: Store(self._settings.storage, RETRY_SECONDS), StorageAwayError)
         except GivenUpError:
             return
         self._ledger, self._onlooker = Ledger(store, self._settings), Onlooker(self._settings.kafka)
-        with store:
+        self._eraser = Eraser(self._settings.kafka) if self._settings.privacy.aggregate else None
+        with store, self._broadcast:
             watching = threading.Thread(target=self._watch, name="affectstream-watchdog", daemon=True)
             watching.start()
             while not self._shell.stopping.is_set():
@@ -104,7 +112,9 @@ class AggregateWorker:
     async def _leave(self, consuming: Consuming, starting: "asyncio.Future[None]") -> None:
         try:
             await consuming.finish(STOP_SECONDS / 2)
+            mine = consuming.partitions
             await self._commit(consuming)
+            await asyncio.to_thread(self._erase_last, mine)
             self._consuming = None
             await consuming.stop(STOP_SECONDS / 2)
         except TimeoutError:
@@ -113,6 +123,9 @@ class AggregateWorker:
             os._exit(0 if self._shell.stopping.is_set() else STUCK)
         finally:
             starting.cancel()
+
+    def _ensure_topic(self) -> None:
+        ensure_topic(self._settings.kafka, short_lived=self._settings.privacy.aggregate)
 
     def _shared_out(self) -> None:
         self._offsets.forget()
@@ -146,6 +159,7 @@ class AggregateWorker:
         with metrics.busy(STAGE):
             done = self._patience.until_done(partial(self._ledger.apply, entries), StorageError)
         _count(done, len(entries))
+        self._broadcast.rows(done.rows, done.runs, list(done.latest.values()))
         for letter in done.unreadable:
             self._shell.say(f"{letter.run_id}, message {letter.seq}: {letter.reason}; kept as a dead letter")
 
@@ -153,6 +167,29 @@ class AggregateWorker:
         ends = {place: end for place, end in self._offsets.located().items() if self._committed.get(place) != end}
         if ends and await consuming.commit(ends):
             self._committed.update(ends)
+
+    def _erase(self, standings: Mapping[int, Standing]) -> None:
+        """With privacy level aggregate: deletes from the topic what is stored. Raises TransportError."""
+        if self._eraser is None:
+            return
+        try:
+            self._eraser.erase(standings, LOOK_EVERY * 2)
+        except BrokersAwayError:
+            raise
+        except TransportError as error:
+            if self._erasing:
+                self._shell.say(f"what is stored stays in Kafka, against privacy.level: {error}")
+            self._erasing = False
+        else:
+            self._erasing = True
+
+    def _erase_last(self, partitions: set[int]) -> None:
+        if self._eraser is None or not partitions:
+            return
+        onlooker = Onlooker(self._settings.kafka)  # the others may be in use
+        with suppress(TransportError):  # whoever has them next does it
+            self._erase(onlooker.look(partitions, LOOK_EVERY))
+        onlooker.close()
 
     def _failed(self) -> None:
         metrics.RETRIES.labels(STAGE).inc()
@@ -173,6 +210,7 @@ class AggregateWorker:
             standings = onlooker.look(mine, LOOK_EVERY * 2) if mine else {}
             if not mine:
                 onlooker.partitions()
+            self._erase(standings)
         except TransportError:
             dog.reset()  # Kafka is to blame, not the consumer
             return None
@@ -219,5 +257,6 @@ def aggregate(settings: Settings, *, debug: bool = False) -> None:
         # They report as an error what is tried again; we say in one line what matters.
         for name in ("faust", "mode", "aiokafka"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    metrics.begin(STAGE, server="kafka", done="store")
     with Shell(STAGE, settings.worker) as shell:
         AggregateWorker(settings, shell).run()

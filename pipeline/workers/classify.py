@@ -177,9 +177,10 @@ def classify(settings: Settings, topic: Topic) -> None:
     """Runs the worker until it is asked to stop. Closes the topic."""
     from classifier import open_classifier
 
+    metrics.begin(STAGE, server="redis")
     with closing(topic), Shell(STAGE, settings.worker) as shell:
         classifier = open_classifier(settings.classifier, settings.models)  # all its shapes are warm then
         shell.beat()
         with linked(settings.redis, shell) as link:
-            consumer = Consumer(link, STAGE)
+            consumer = Consumer(link, STAGE, keep_payloads=not settings.privacy.aggregate)
             work_in_threads(shell, [consumer], [ClassifyLoop(consumer, classifier, topic, settings, shell)])

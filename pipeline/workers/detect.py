@@ -10,6 +10,7 @@ from contracts.messages import FrameFaces, FrameMessage, JpegFrame, RunStarted
 from contracts.settings import Settings
 from contracts.stages import Detector
 from pipeline import metrics
+from pipeline.broadcast import Broadcast
 from pipeline.jpeg import to_picture
 from pipeline.streams import Consumer, Entry, Outcome
 from pipeline.workers.shell import Shell
@@ -23,7 +24,12 @@ AT_ONCE: Final = 2
 class DetectLoop:
     """One thread's work: reads frames, writes their faces."""
 
-    def __init__(self, consumer: Consumer, detector: Detector, settings: Settings, shell: Shell) -> None:
+    def __init__(
+        self, consumer: Consumer, detector: Detector, settings: Settings, shell: Shell,
+        broadcast: Broadcast | None = None,
+    ) -> None:  # fmt: skip
+        """`broadcast` shows the pictures to whoever looks."""
+        self._broadcast: Final = broadcast
         self._consumer: Final = consumer
         self._detector: Final = detector
         self._tries: Final = Tries(STAGE, settings.redis)
@@ -52,6 +58,8 @@ class DetectLoop:
             return msgspec.structs.replace(frame, detector=self._detector.name)
         if not isinstance(frame, JpegFrame):
             return frame
+        if self._broadcast is not None:
+            self._broadcast.picture(frame)
         with metrics.busy(STAGE):
             faces = self._detector.detect([to_picture(frame.jpeg)])[0]
         metrics.FRAMES.labels(STAGE, frame.camera_id).inc()
@@ -75,12 +83,14 @@ def detect(settings: Settings) -> None:
     if settings.detector.workers > 1:
         cv2.setNumThreads(1)  # the detectors share the cores among themselves, better than each of them could
     crop = read_card(find_model(settings.classifier.model, settings.models)).crop
+    metrics.begin(STAGE, server="redis")
     with Shell(STAGE, settings.worker) as shell, ExitStack() as stack:
         detectors = open_detectors(settings.detector, settings.models, crop, note=shell.say)
         for detector in detectors:
             stack.callback(detector.close)
         link = stack.enter_context(linked(settings.redis, shell))
-        consumers = [Consumer(link, STAGE) for _ in detectors]
+        consumers = [Consumer(link, STAGE, keep_payloads=not settings.privacy.aggregate) for _ in detectors]
+        broadcast = stack.enter_context(Broadcast(settings, STAGE))
         shell.ready.set()
         pairs = zip(consumers, detectors, strict=True)
-        work_in_threads(shell, consumers, [DetectLoop(*pair, settings, shell) for pair in pairs])
+        work_in_threads(shell, consumers, [DetectLoop(*pair, settings, shell, broadcast) for pair in pairs])

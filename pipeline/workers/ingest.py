@@ -166,6 +166,7 @@ class Feed:
         if progress.ended:
             self.known = self.ended = True
             return False
+        metrics.SKIPPED.labels(self.camera_id)  # none as yet
         self._run = progress.run
         self._shift = progress.run.started_at - started.started_at  # where event time begins "now", it has begun then
         self._latest = progress.run.started_at
@@ -233,6 +234,7 @@ def feed_all(feeds: Sequence[Feed], shell: Shell, tick: Callable[[], None] = lam
 
 def ingest(sources: Sequence[tuple[str, Source]], settings: Settings) -> int:
     """Publishes sources (address, source) until they end or the worker is asked to stop; returns the exit code."""
+    metrics.begin(STAGE, server="redis")
     with Shell(STAGE, settings.worker) as shell, linked(settings.redis, shell) as link:
         feeds = [
             Feed(
@@ -255,6 +257,7 @@ def ingest_cameras(settings: Settings) -> None:
     from storage import open_store
     from storage.cameras import Cameras
 
+    metrics.begin(STAGE, server="redis")
     with Shell(STAGE, settings.worker) as shell, linked(settings.redis, shell) as link, ExitStack() as stack:
 
         def cameras() -> Cameras:

@@ -15,13 +15,14 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 CONTENT: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = CONTENT["services"]
 WORKERS = ("ingest", "detect", "classify", "classify-gpu", "aggregate")
-SERVERS = ("redis", "kafka", "postgres", "grafana")
+SERVERS = ("redis", "kafka", "postgres", "prometheus", "grafana")
 PASSWORDS = {
     "POSTGRES_PASSWORD",
     "DATABASE_PASSWORD",
     "READER_PASSWORD",
     "REDIS_PASSWORD",
     "GRAFANA_ADMIN_PASSWORD",
+    "LIVE_TOKEN",
 }
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(:?[-?])?([^}]*)\}")
 
@@ -59,7 +60,9 @@ def test_docker_compose_takes_the_file_and_insists_on_every_password() -> None:
 def test_every_secret_is_asked_for_and_none_is_written_down() -> None:
     used = {(name, kind) for name, kind, _ in VARIABLE.findall(TEXT)}
     assert {name for name, kind in used if kind == ":?"} == PASSWORDS
-    assert {name for name, kind in used if kind != ":?"} == {"GRAFANA_PORT", "REDIS_MAXMEMORY", "CPUS"}
+    assert {name for name, kind in used if kind != ":?"} == {
+        "GRAFANA_PORT", "LIVE_PORT", "REDIS_MAXMEMORY", "CPUS", "ALERT_WEBHOOK",
+    }  # fmt: skip
     for name, service in SERVICES.items():
         for key, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|AUTH$|SECRET|TOKEN", key):
@@ -74,16 +77,17 @@ def test_the_example_of_the_secrets_holds_none_and_names_all() -> None:
 
 
 def test_nothing_but_grafana_can_be_reached_from_outside() -> None:
-    assert {name for name, service in SERVICES.items() if "ports" in service} == {"grafana"}
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"grafana", "live"}
+    assert [port.partition(":")[0] for port in SERVICES["live"]["ports"]] == ["127.0.0.1"]
     assert CONTENT["networks"]["servers"] == {"internal": True}
     for name, service in SERVICES.items():
         assert "network_mode" not in service
         assert not service.get("privileged")
         assert set(service["networks"]) <= {"servers", "world"}
-        assert ("world" in service["networks"]) == (name in {"grafana", "ingest"}), name
+        assert ("world" in service["networks"]) == (name in {"grafana", "ingest", "live"}), name
 
 
-@pytest.mark.parametrize("name", [*WORKERS, *SERVERS])
+@pytest.mark.parametrize("name", [*WORKERS, *SERVERS, "live"])
 def test_each_part_is_watched_restarted_and_bounded(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
@@ -115,6 +119,8 @@ def test_the_settings_of_the_workers_are_settings() -> None:
         "AFFECTSTREAM_WORKER_PORT": "9100",
     }
     settings = load_settings(None, environment, {})
+    live = SERVICES["live"]["environment"] | {"AFFECTSTREAM_LIVE_TOKEN": "a token that is long enough"}
+    assert load_settings(None, {k: v for k, v in live.items() if k != "<<"}, {}).live.address == "0.0.0.0"
     assert settings.redis.url == "redis://:secret@redis:6379/0"
     assert settings.storage.url == "postgresql://affectstream:secret@postgres:5432/affectstream"
 

@@ -97,7 +97,7 @@ class Crew:
         shell = Shell(stage, WorkerSettings())
         link = link_to(self.settings.redis, self.said, shell.stopping)
         link.open()
-        consumer = Consumer(link, stage)
+        consumer = Consumer(link, stage, keep_payloads=not self.settings.privacy.aggregate)
 
         def work() -> None:
             try:

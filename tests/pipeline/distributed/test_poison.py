@@ -189,3 +189,42 @@ def test_a_jpeg_comes_back_nearly_as_it_was() -> None:
     again = to_picture(JPEG)
     assert again.shape == (64, 64, 3)
     assert abs(int(again.mean()) - 90) <= 1
+
+
+def test_privacy_level_aggregate_keeps_no_payload_and_a_retry_says_so(
+    affectstream: Command, settings: RedisSettings, link: Link, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTSTREAM_REDIS_URL", settings.url)
+    monkeypatch.setenv("AFFECTSTREAM_REDIS_SHARDS", str(settings.shards))
+    add(redis, stream(settings, "frames"), fields(frame(1, jpeg=_truncated())))
+    add(redis, stream(settings, "faces"), fields(faces(2, side=32)))
+    with crew(settings, privacy={"level": "aggregate"}) as workers:
+        workers.classify()
+        workers.detect(Looker())
+        workers.wait_for(lambda: len(workers.topic.raw) == 2)
+        workers.wait_for(lambda: len(dead.letters(link)) == 2)
+    assert [letter.size for letter in dead.letters(link)] == [0, 0]
+    assert redis.xlen(stream(settings, "frames")) == redis.xlen(stream(settings, "faces")) == 0
+    name = dead.letters(link)[0].name
+    refused = affectstream("dead-letters", "retry", name)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "was not kept" in refused.err
+    assert "privacy.level is aggregate" in refused.err
+
+
+def test_payloads_that_may_show_somebody_are_dropped_with_them(
+    settings: RedisSettings, link: Link, redis: "Redis"
+) -> None:
+    for seq in (10, 20, 30, 40):  # which is also their time
+        add(redis, stream(settings, "frames"), fields(frame(seq, jpeg=_truncated())))
+    add(redis, stream(settings, "frames", "hall"), fields(frame(25, camera="hall", jpeg=_truncated())))
+    add(redis, stream(settings, "frames"), [b"m", b"of nobody knows whom"])
+    with crew(settings) as workers:
+        workers.detect(Looker())
+        workers.wait_for(lambda: len(dead.letters(link)) == 6)
+    assert dead.drop_payloads(link, "cam", 15, 30) == 3  # two in that time, and one that nobody can read
+    assert sorted((letter.camera, letter.seq) for letter in dead.letters(link)) == [
+        ("cam", "10"), ("cam", "40"), ("hall", "25"),
+    ]  # fmt: skip
+    assert dead.drop_payloads(link, "cam", 15, None) == 1
+    assert dead.drop_payloads(link, "cam", 15, None) == 0

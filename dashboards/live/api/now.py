@@ -1,0 +1,116 @@
+"""Now: who is before the cameras, and how they are."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from dashboards.live.api.common import Known, Name, personal_router
+from dashboards.live.api.models import CameraNow, Now, PersonNow
+from storage import history
+from storage.values import to_datetime
+
+router = APIRouter(tags=["now"])
+personal = personal_router("now")
+M = TypeVar("M", bound=BaseModel)
+Only = Annotated[Name | None, Query(description="of this camera only")]
+
+
+@router.get("/now", summary="All cameras now")
+def now(given: Known) -> Now[CameraNow]:
+    """How many people are before each camera, and their emotions and stress."""
+    if given.hub is not None:
+        return Now[CameraNow](source="live", items=_converted(CameraNow, given.hub.cameras()))
+    return Now[CameraNow](source="stored", items=given.read(_stored_cameras))
+
+
+@personal.get("/now/people", summary="People now")
+def people_now(given: Known, camera_id: Only = None) -> Now[PersonNow]:
+    """Who is before the cameras, or before one of them."""
+    if given.hub is None:
+        people = given.read(partial(_stored_people, camera_id=camera_id))
+        return Now[PersonNow](source="stored", items=people)
+    names = [camera.camera_id for camera in given.hub.cameras()] if camera_id is None else [camera_id]
+    rows = [person for name in names for person in given.hub.people(name)]
+    return Now[PersonNow](source="live", items=_converted(PersonNow, rows))
+
+
+router.include_router(personal)
+
+
+def _converted(model: type[M], rows: Sequence[msgspec.Struct]) -> list[M]:
+    """Rows of the hub, whose times are nanoseconds."""
+
+    def plain(name: str, value: Any) -> Any:
+        return to_datetime(value) if name in {"since", "last_seen"} and value is not None else value
+
+    return [
+        model.model_validate({name: plain(name, getattr(row, name)) for name in row.__struct_fields__}) for row in rows
+    ]
+
+
+def _stored_cameras(connection: Connection) -> list[CameraNow]:
+    result = []
+    for camera in history.cameras(connection):
+        newest = _newest_window(connection, camera)
+        result.append(
+            CameraNow(
+                camera_id=camera.camera_id,
+                run_id=next(
+                    (run.run_id for run in history.runs(connection, camera_id=camera.camera_id, limit=1).rows), None
+                ),
+                live=bool(camera.live),
+                status=camera.status or "finished",
+                people=newest.people if newest else 0,
+                dominant=newest.dominant if newest else None,
+                mean=newest.mean if newest else None,
+                stress=newest.stress_mean if newest else None,
+                last_seen=camera.last_seen,
+            )
+        )
+    return result
+
+
+def _stored_people(connection: Connection, camera_id: str | None) -> list[PersonNow]:
+    return [
+        PersonNow(
+            person_id=window.person_id,
+            camera_id=window.camera_id,
+            since=window.window_start,
+            last_seen=_end(window),
+            dominant=window.dominant,
+            smoothed=window.mean,
+            stress=window.stress_mean,
+            stressed=(window.stress_ratio or 0) >= 0.5,
+        )
+        for camera in history.cameras(connection, camera_id=camera_id)
+        if (newest := _newest_window(connection, camera)) is not None
+        for window in history.person_windows(
+            connection,
+            camera_id=camera.camera_id,
+            window_seconds=newest.window_seconds,
+            since=newest.window_start,
+            until=_end(newest),
+        ).rows
+        if window.mean is not None
+    ]
+
+
+def _newest_window(connection: Connection, camera: history.CameraHistory) -> history.CameraWindow | None:
+    """The newest of the shortest windows, while the camera runs: when it has ended, nobody is before it."""
+    lengths = history.lengths(connection, camera.camera_id)
+    if camera.status != "running" or not lengths:
+        return None
+    found = history.windows(
+        connection, camera_id=camera.camera_id, window_seconds=lengths[0], newest_first=True, limit=1
+    )
+    return next(iter(found.rows), None)
+
+
+def _end(window: history.CameraWindow | history.PersonWindow) -> datetime:
+    return window.window_start + timedelta(seconds=window.window_seconds)

@@ -1,0 +1,26 @@
+"""A camera's day as one page to read, print or send: no script, and nothing that is fetched from elsewhere."""
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from contracts.settings import Settings
+
+if TYPE_CHECKING:
+    from storage.store import Store
+
+__all__ = ["day_report"]
+
+
+def day_report(store: "Store", settings: Settings, camera_id: str, day: date) -> str | None:
+    """The HTML of a camera's day, in the machine's zone; None where there is nothing of that day.
+
+    With privacy.level aggregate it says nothing about any one person.
+    """
+    from functools import partial
+
+    from dashboards.report.facts import read_day
+    from dashboards.report.page import render
+
+    per_person = settings.privacy.level != "aggregate"
+    facts = store.transact(partial(read_day, camera_id=camera_id, day=day, per_person=per_person), write=False)
+    return None if facts is None else render(facts, settings)

@@ -1,0 +1,124 @@
+"""What there is to say about a camera's day."""
+
+import heapq
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from contracts.emotions import EMOTIONS
+from contracts.rows import Seven
+from storage import history
+from storage.history import Asked, CameraWindow, Episode, PersonHistory
+
+FINEST: Final = 150
+"""Windows that a chart has room for."""
+MOST_EPISODES: Final = 30
+MOST_PEOPLE: Final = 10
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """A day taken together; means and ratios are weighted by time, and None where nobody was seen."""
+
+    frames: int
+    seconds: float  # person-seconds
+    people: int | None  # None where nothing is said about people
+    episodes: int | None
+    mean: Seven | None
+    dominant: str | None
+    stress_max: float | None
+    stress_ratio: float | None
+    happiness_ratio: float | None
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """A camera's day. Episodes are the longest, in the order of time; people those who were seen longest."""
+
+    camera_id: str
+    day: date
+    length: int  # of the windows, seconds
+    windows: list[CameraWindow]
+    total: Total
+    episodes: list[Episode]
+    people: list[PersonHistory]
+    before: Total | None  # the same weekday, a week before; None where there is nothing of that day
+
+
+def bounds(day: date) -> tuple[datetime, datetime]:
+    """Start and end of a day in the machine's zone, in UTC; where the clocks change it has 23 or 25 hours."""
+    begin, end = (datetime.combine(each, time()).astimezone(UTC) for each in (day, day + timedelta(days=1)))
+    return begin, end
+
+
+def read_day(connection: Connection, *, camera_id: str, day: date, per_person: bool) -> Day | None:
+    """The day's facts, or None where there are no windows of it."""
+    windows = _windows(connection, camera_id, day)
+    if not windows:
+        return None
+    episodes, people = _of_people(connection, camera_id, day) if per_person else (None, None)
+    longest = heapq.nlargest(MOST_EPISODES, episodes or [], key=lambda episode: episode.seconds)
+    week_before = day - timedelta(days=7)
+    earlier = _windows(connection, camera_id, week_before)
+    then = _of_people(connection, camera_id, week_before) if per_person and earlier else (None, None)
+    return Day(
+        camera_id=camera_id,
+        day=day,
+        length=windows[0].window_seconds,
+        windows=windows,
+        total=_together(windows, episodes, people),
+        episodes=sorted(longest, key=lambda episode: episode.started_at),
+        people=heapq.nlargest(MOST_PEOPLE, people or [], key=lambda person: person.seconds_observed),
+        before=_together(earlier, *then) if earlier else None,
+    )
+
+
+def _windows(connection: Connection, camera_id: str, day: date) -> list[CameraWindow]:
+    """The day's windows, of the shortest length that a chart has room for, else of the longest."""
+    begin, end = bounds(day)
+    asked = Asked(camera_id=camera_id, since=begin, until=end)
+    longest = None
+    for length in history.lengths(connection, camera_id):
+        asked = replace(asked, window_seconds=length)
+        found = history.page(connection, history.CAMERA_WINDOWS, asked, limit=FINEST)
+        if found.rows and found.next is None:
+            return found.rows
+        longest = asked if found.rows else longest
+    if longest is None:
+        return []
+    return [row for rows in history.stream(connection, history.CAMERA_WINDOWS, longest) for row in rows]
+
+
+def _of_people(connection: Connection, camera_id: str, day: date) -> tuple[list[Episode], list[PersonHistory]]:
+    begin, end = bounds(day)
+    asked = Asked(camera_id=camera_id, since=begin, until=end)
+    episodes = [row for rows in history.stream(connection, history.EPISODES, asked) for row in rows]
+    return episodes, [row for rows in history.stream(connection, history.PEOPLE, asked) for row in rows]
+
+
+def _together(
+    windows: Sequence[CameraWindow], episodes: Sequence[Episode] | None, people: Sequence[PersonHistory] | None
+) -> Total:
+    seen = [window for window in windows if window.mean is not None]
+
+    def weighted(values: Sequence[float | None]) -> float | None:
+        parts = [(value, one.seconds_observed) for value, one in zip(values, seen, strict=True) if value is not None]
+        total = sum(seconds for _, seconds in parts)
+        return sum(value * seconds for value, seconds in parts) / total if total else None
+
+    means = [weighted([window.mean[number] for window in seen if window.mean]) for number in range(len(EMOTIONS))]
+    mean = None if None in means else msgspec.convert(means, Seven)
+    highest = [window.stress_max for window in seen if window.stress_max is not None]
+    return Total(
+        frames=sum(window.frames for window in windows),
+        seconds=sum(window.seconds_observed for window in windows),
+        people=None if people is None else len(people),
+        episodes=None if episodes is None else len(episodes),
+        mean=mean,
+        dominant=None if mean is None else EMOTIONS[mean.index(max(mean))],
+        stress_max=max(highest, default=None),
+        stress_ratio=weighted([window.stress_ratio for window in seen]),
+        happiness_ratio=weighted([window.happiness_ratio for window in seen]),
+    )

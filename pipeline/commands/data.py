@@ -1,0 +1,75 @@
+"""`affectstream data`: looking at a data set before anything is learnt from it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.progress import waiting
+
+data_app = typer.Typer(help="Look at labelled faces before training on them.", no_args_is_help=True)
+
+
+@data_app.callback()
+def data() -> None:
+    """Look at labelled faces before training on them."""
+
+
+@data_app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="FER2013 as .npz or .csv, or a folder with a folder for each class.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Count classes and splits, and find blank pictures, exact duplicates and labels that contradict each other."""
+    import msgspec
+
+    from classifier import datasets
+    from classifier.datasets.report import examine
+
+    with waiting(f"reading {path.name}"):
+        found = examine(datasets.load(path))
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        _show(path, found)
+
+
+def _show(path: Path, found: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from contracts.emotions import COLOURS, EMOTIONS
+
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{path.name}[/]: {found.images:,} pictures"
+        + (f", {found.voted:,} with FER+ votes" if found.voted else "")
+    )
+    table = Table("class", box=None, header_style="bold")
+    for split in found.classes:
+        table.add_column(split, justify="right")
+        table.add_column("share", justify="right", style="dim")
+    totals = {split: sum(classes.values()) for split, classes in found.classes.items()}
+    for emotion in EMOTIONS:
+        cells = [
+            cell
+            for split, classes in found.classes.items()
+            for cell in (f"{classes[emotion]:,}", f"{classes[emotion] / totals[split]:.1%}")
+        ]
+        table.add_row(f"[{COLOURS[emotion]}]■[/] {emotion}", *cells)
+    for name, counts in (("all", totals), ("blank", found.blank), ("copies of another", found.copies)):
+        table.add_row(
+            f"[bold]{name}[/]" if name == "all" else f"  {name}",
+            *[cell for split in found.classes for cell in (f"{counts[split]:,}", "")],
+            style=None if name == "all" else "dim" if not any(counts.values()) else None,
+        )
+    console.print(table)
+    console.print()
+    for pair, count in found.shared.items():
+        other = found.conflicts[pair]
+        console.print(f"{pair}: {count:,} exact duplicates, {other:,} of them have another label there")
+    for split in found.classes:
+        if found.conflicts[split]:
+            console.print(f"{split}: {found.conflicts[split]:,} pictures have a duplicate with another label")
+    for line in found.notes:
+        console.print(line)

@@ -1,0 +1,96 @@
+"""`data report`, `train` and `evaluate` as a user meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from tests.classifier.making import write_csv
+
+pytestmark = pytest.mark.xdist_group("tensorflow")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """The exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    labels = [number % 7 for number in range(210)]
+    return write_csv(folder / "faces.csv", labels, ["Training"] * 168 + ["PublicTest"] * 42)
+
+
+def test_a_report_tells_what_the_data_holds(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "data", "report", str(data))
+    assert code == 0
+    assert "faces.csv: 210 pictures" in out
+    assert "public in train: 0 exact duplicates" in out
+    code, out, _ = run(capsys, "data", "report", str(data), "--json")
+    assert json.loads(out)["classes"]["train"]["happy"] == 24
+
+
+def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "model"
+    said = (
+        "--architecture",
+        "cnn2",
+        "--preset",
+        "paper",
+        "--epochs",
+        "1",
+        "--classes",
+        "happy,sad",
+        "--batch-size",
+        "8",
+    )
+    code, out, err = run(capsys, "train", "--data", str(data), "--output", str(folder), *said)
+    assert code == 0, err
+    assert "accuracy on 12 test pictures: fer2013 " in out
+    assert "epoch   1/1  loss " in err
+    card = json.loads((folder / "model.json").read_text())
+    assert card["training"][
+        "command"
+    ] == f"affectstream train --data faces.csv --output model {' '.join(said)}".replace(
+        " --epochs 1 --classes happy,sad", " --classes happy,sad --epochs 1"
+    )
+    code, out, err = run(
+        capsys, "evaluate", "--model", str(folder), "--data", str(data), "--json", "--report", str(tmp_path / "report")
+    )
+    assert code == 0, err
+    measured = json.loads(out)
+    assert list(measured) == [
+        "images", "accuracy", "accuracy_without_twins", "accuracy_plus", "macro_f1", "ece", "per_class", "confusion",
+        "robustness",
+    ]  # fmt: skip
+    assert measured["images"] == 12
+    assert measured["accuracy_plus"] is None
+    assert json.loads((tmp_path / "report" / "evaluation.json").read_text()) == measured
+    assert (tmp_path / "report" / "confusion.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train",), "--data and --output are needed"),
+        (("train", "--resume", "nowhere"), "no training in nowhere: run.json is missing"),
+        (("train", "--data", "no.csv", "--output", "m"), "no data set at no.csv"),
+        (("evaluate", "--data", "no.csv"), "no data set at no.csv"),
+        (("train", "--data", "x.csv", "--output", "m", "--architecture", "lenet"), "no architecture 'lenet'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert not out
+    assert said in err
+    assert len(err.splitlines()) == 1
