@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 from contracts import wire
 from contracts.messages import EmotionsMessage, FrameEmotions
 from contracts.settings import AggregatorSettings, KafkaSettings, Settings
-from pipeline.topic import Onlooker, TopicPublisher
+from pipeline.topic import BrokersAwayError, Onlooker, Standing, TopicPublisher
 from tests.pipeline.distributed.made_up import run_of, shuffled, undisturbed
 from tests.services.kafka import KafkaServer, real_kafka
 from tests.services.postgres import MISSING, PostgresServer, postgres_programs
@@ -128,7 +128,7 @@ class Place:
         """Whether the group has committed everything."""
         onlooker = Onlooker(self.kafka)
         try:
-            standings = onlooker.look(range(PARTITIONS)).values()
+            standings = look(onlooker, range(PARTITIONS)).values()
             return all((standing.committed or 0) == standing.high for standing in standings)
         finally:
             onlooker.close()
@@ -156,6 +156,17 @@ def until(condition: Callable[[], bool], what: str, seconds: float = WAIT) -> No
     while not condition():
         assert time.monotonic() < deadline, f"not {what} after {seconds:.0f} s"
         time.sleep(0.25)
+
+
+def look(onlooker: Onlooker, partitions: Collection[int]) -> Mapping[int, Standing]:
+    """How they stand; asked again while the group's coordinator moves, as workers do too."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return onlooker.look(partitions)
+        except BrokersAwayError:
+            assert time.monotonic() < deadline
+            time.sleep(0.25)
 
 
 def mixed(runs: Sequence[Sequence[EmotionsMessage]], seed: int) -> list[EmotionsMessage]:

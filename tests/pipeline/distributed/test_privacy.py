@@ -28,6 +28,7 @@ from tests.pipeline.distributed.test_aggregate_worker import (
     PARTITIONS,
     Place,
     chunks,
+    look,
     mixed,
     new_database,
 )
@@ -77,7 +78,7 @@ def readable(settings: KafkaSettings, partitions: int) -> int:
     """How many messages can be read from the beginning."""
     onlooker = Onlooker(settings)
     try:
-        return sum(standing.high - standing.low for standing in onlooker.look(range(partitions)).values())
+        return sum(standing.high - standing.low for standing in look(onlooker, range(partitions)).values())
     finally:
         onlooker.close()
 
@@ -250,16 +251,16 @@ def test_only_what_lies_before_the_commit_is_deleted(place: Cluster) -> None:
     ensure_topic(settings, short_lived=True)
     publisher, eraser, onlooker = TopicPublisher(settings), Eraser(settings), Onlooker(settings)
     publisher.publish([("door", b"%d" % number) for number in range(10)])
-    (partition,) = [number for number, standing in onlooker.look([0, 1]).items() if standing.high]
-    eraser.erase(onlooker.look([0, 1]))  # nobody has committed
-    assert onlooker.look([partition])[partition].low == 0
+    (partition,) = [number for number, standing in look(onlooker, [0, 1]).items() if standing.high]
+    eraser.erase(look(onlooker, [0, 1]))  # nobody has committed
+    assert look(onlooker, [partition])[partition].low == 0
     member = Consumer({"bootstrap.servers": settings.brokers, "group.id": settings.group})
     member.commit(offsets=[TopicPartition(settings.topic, partition, 7)], asynchronous=False)
     for _ in range(2):
-        eraser.erase(onlooker.look([0, 1]))
-        assert onlooker.look([partition])[partition] == Standing(7, 7, 10)
+        eraser.erase(look(onlooker, [0, 1]))
+        assert look(onlooker, [partition])[partition] == Standing(7, 7, 10)
     eraser.erase({partition: Standing(25, 7, 10)})  # of a topic that was made anew
-    assert onlooker.look([partition])[partition].low == 7
+    assert look(onlooker, [partition])[partition].low == 7
     member.close()
     onlooker.close()
     publisher.close()
