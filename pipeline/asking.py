@@ -90,7 +90,8 @@ def _person(connection: Connection, person: str, camera: str | None) -> str:
         return person if person in found else found[0]
     if found:
         raise InputError(f"several people are {person!r}; {_there(reversed(found))}")
-    latest = history.people(connection, camera_id=camera, limit=_NAMED + 1).rows
+    everybody = history.Asked(camera_id=camera)
+    latest = history.page(connection, history.PEOPLE, everybody, newest_first=True, limit=_NAMED + 1).rows
     where = f" at {camera}" if camera else ""
     raise InputError(f"there is no person {person!r}{where}; {_there(row.person_id for row in latest)}")
 

@@ -1,6 +1,7 @@
 """What is stored, read back: windows, episodes, people, cameras, runs, observations; in pages or as a stream.
 
-All functions take a Connection: `store.transact(partial(history.windows, camera_id="door"), write=False)` for a page,
+Each kind of row is asked for in the same way, with a Connection and an `Asked`:
+`store.transact(partial(history.page, kind=history.EPISODES, asked=Asked(camera_id="door")), write=False)` for a page,
 `store.stream(partial(history.stream, kind=history.EPISODES, asked=Asked(camera_id="door")))` for everything.
 
 What is asked for overlaps [since, until): an episode, a person or a run that reaches into it counts. A window counts
@@ -104,102 +105,6 @@ OBSERVATIONS: Final = _kind(
 )
 # Not from the view person_summary: it would sum up everybody's windows before the first row.
 PEOPLE: Final = Kind("people", PersonHistory, person, ("first_seen", "person_id"), "last_seen", complete=summaries)
-
-
-def windows(
-    connection: Connection,
-    *,
-    camera_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    window_seconds: int | None = None,
-    newest_first: bool = False,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[CameraWindow]:
-    """Windows of a camera, or of all, over all people."""
-    asked = Asked(camera_id=camera_id, since=since, until=until, window_seconds=window_seconds)
-    return page(connection, CAMERA_WINDOWS, asked, newest_first=newest_first, after=after, limit=limit)
-
-
-def person_windows(
-    connection: Connection,
-    *,
-    person_id: str | None = None,
-    camera_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    window_seconds: int | None = None,
-    newest_first: bool = False,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[PersonWindow]:
-    """Windows of a person, or of everybody."""
-    asked = Asked(camera_id=camera_id, person_id=person_id, since=since, until=until, window_seconds=window_seconds)
-    return page(connection, PERSON_WINDOWS, asked, newest_first=newest_first, after=after, limit=limit)
-
-
-def episodes(
-    connection: Connection,
-    *,
-    camera_id: str | None = None,
-    person_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    newest_first: bool = True,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[Episode]:
-    """Stress episodes, of a camera, a person or all."""
-    asked = Asked(camera_id=camera_id, person_id=person_id, since=since, until=until)
-    return page(connection, EPISODES, asked, newest_first=newest_first, after=after, limit=limit)
-
-
-def people(
-    connection: Connection,
-    *,
-    camera_id: str | None = None,
-    person_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    newest_first: bool = True,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[PersonHistory]:
-    """People, each with the statistics of all the time observed; by the time at which they were first seen."""
-    asked = Asked(camera_id=camera_id, person_id=person_id, since=since, until=until)
-    return page(connection, PEOPLE, asked, newest_first=newest_first, after=after, limit=limit)
-
-
-def runs(
-    connection: Connection,
-    *,
-    camera_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    newest_first: bool = True,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[CameraRun]:
-    """Runs of a camera, or of all."""
-    asked = Asked(camera_id=camera_id, since=since, until=until)
-    return page(connection, RUNS, asked, newest_first=newest_first, after=after, limit=limit)
-
-
-def observations(
-    connection: Connection,
-    *,
-    camera_id: str | None = None,
-    person_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    newest_first: bool = False,
-    after: str | None = None,
-    limit: int = PAGE,
-) -> Page[PersonMoment]:
-    """What was seen of people, frame by frame."""
-    asked = Asked(camera_id=camera_id, person_id=person_id, since=since, until=until)
-    return page(connection, OBSERVATIONS, asked, newest_first=newest_first, after=after, limit=limit)
 
 
 def cameras(connection: Connection, *, camera_id: str | None = None) -> list[CameraHistory]:

@@ -18,7 +18,15 @@ from contracts.settings import Settings
 from dashboards.live.hub import Hub
 from dashboards.live.now import KEEP
 from storage import history
-from storage.history import CameraRun, CameraWindow, PersonMoment
+from storage.history import (
+    CAMERA_WINDOWS,
+    OBSERVATIONS,
+    RUNS,
+    Asked,
+    CameraRun,
+    CameraWindow,
+    PersonMoment,
+)
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -78,7 +86,8 @@ class Lookback:
 
     def _look(self, *, minutes: bool) -> None:
         for camera_id in self._ask(history.names):
-            for run in map(_run, self._ask(partial(history.runs, camera_id=camera_id, limit=1)).rows):
+            latest = partial(history.page, kind=RUNS, asked=Asked(camera_id=camera_id), newest_first=True, limit=1)
+            for run in map(_run, self._ask(latest).rows):
                 known = self._told.get(camera_id) == (run.run_id, run.status)
                 if known and not minutes:
                     continue
@@ -99,14 +108,12 @@ class Lookback:
         since = last_seen - timedelta(seconds=KEEP)
         rows = Rows(observations=[], windows=[])
         if self._aggregate:
-            windows = partial(
-                history.windows, camera_id=run.camera_id, since=since, window_seconds=self._window, limit=KEEP
-            )
+            asked = Asked(camera_id=run.camera_id, since=since, window_seconds=self._window)
+            windows = partial(history.page, kind=CAMERA_WINDOWS, asked=asked, limit=KEEP)
             rows.windows.extend(_window(row, run) for row in self._ask(windows).rows)
         else:
-            moments = partial(
-                history.observations, camera_id=run.camera_id, since=since, newest_first=True, limit=MOST_MOMENTS
-            )
+            asked = Asked(camera_id=run.camera_id, since=since)
+            moments = partial(history.page, kind=OBSERVATIONS, asked=asked, newest_first=True, limit=MOST_MOMENTS)
             found = reversed(self._ask(moments).rows)
             rows.observations.extend(_observation(row) for row in found if row.run_id == run.run_id)
         self._hub.rows(rows, past=True)

@@ -61,9 +61,7 @@ def _stored_cameras(connection: Connection) -> list[CameraNow]:
         result.append(
             CameraNow(
                 camera_id=camera.camera_id,
-                run_id=next(
-                    (run.run_id for run in history.runs(connection, camera_id=camera.camera_id, limit=1).rows), None
-                ),
+                run_id=_latest_run(connection, camera.camera_id),
                 live=bool(camera.live),
                 status=camera.status or "finished",
                 people=newest.people if newest else 0,
@@ -90,15 +88,23 @@ def _stored_people(connection: Connection, camera_id: str | None) -> list[Person
         )
         for camera in history.cameras(connection, camera_id=camera_id)
         if (newest := _newest_window(connection, camera)) is not None
-        for window in history.person_windows(
+        for window in history.page(
             connection,
-            camera_id=camera.camera_id,
-            window_seconds=newest.window_seconds,
-            since=newest.window_start,
-            until=_end(newest),
+            history.PERSON_WINDOWS,
+            history.Asked(
+                camera_id=camera.camera_id,
+                window_seconds=newest.window_seconds,
+                since=newest.window_start,
+                until=_end(newest),
+            ),
         ).rows
         if window.mean is not None
     ]
+
+
+def _latest_run(connection: Connection, camera_id: str) -> str | None:
+    found = history.page(connection, history.RUNS, history.Asked(camera_id=camera_id), newest_first=True, limit=1)
+    return found.rows[0].run_id if found.rows else None
 
 
 def _newest_window(connection: Connection, camera: history.CameraHistory) -> history.CameraWindow | None:
@@ -106,9 +112,8 @@ def _newest_window(connection: Connection, camera: history.CameraHistory) -> his
     lengths = history.lengths(connection, camera.camera_id)
     if camera.status != "running" or not lengths:
         return None
-    found = history.windows(
-        connection, camera_id=camera.camera_id, window_seconds=lengths[0], newest_first=True, limit=1
-    )
+    asked = history.Asked(camera_id=camera.camera_id, window_seconds=lengths[0])
+    found = history.page(connection, history.CAMERA_WINDOWS, asked, newest_first=True, limit=1)
     return next(iter(found.rows), None)
 
 

@@ -25,7 +25,8 @@ def people(request: Request, given: Known, asked: Annotated[Asked, Query()]) -> 
 @router.get("/people/{person_id}", summary="One person", responses=UNKNOWN)
 def person(given: Known, person_id: PersonId) -> Person:
     """A person, with the statistics of all the time observed."""
-    found = given.read(partial(history.people, person_id=person_id, limit=1)).rows
+    asked = history.Asked(person_id=person_id)
+    found = given.read(partial(history.page, kind=history.PEOPLE, asked=asked, limit=1)).rows
     if not found:
         raise ProblemError(404, f"there is no person {person_id!r}")
     return Person.model_validate(found[0])
