@@ -73,7 +73,7 @@ def test_cameras_faster_than_the_machine_are_skipped_through_and_stay_fresh(plac
     peak = 0
     try:
         with place.workers(1, out, others=[reading]), place.redis.client() as redis:
-            until(lambda: frames() > 50, 90)
+            until(lambda: frames() > 50, 240)  # a consumer that gets stuck is noticed and ended after a minute
             before, counts = latencies(out), (skips(), frames())
             end = time.monotonic() + 15
             while time.monotonic() < end:
@@ -83,6 +83,7 @@ def test_cameras_faster_than_the_machine_are_skipped_through_and_stay_fresh(plac
             latency = percentile(before, latencies(out), 0.95)
     finally:
         camera.stop()
+        print(out.getvalue())
     assert skipped > stored / 2  # far more comes than gets through; how much more depends on the machine
     assert latency <= 2.0
     assert peak < 30 * MEGABYTE  # of each camera two frames that wait and one in hand, and what an empty Redis needs
