@@ -53,7 +53,7 @@ class Aggregator:
     def __init__(self, camera_id: str, settings: AggregatorSettings, privacy: PrivacySettings) -> None:
         self.camera_id: Final = camera_id
         self._settings: Final = settings
-        self._aggregate_only: Final = privacy.level == "aggregate"
+        self._aggregate_only: Final = privacy.aggregate
         self._reader: Final = Reader(settings)
         self._lost_after: Final = round(settings.lost_after * SECOND)
         self._state = CameraState()

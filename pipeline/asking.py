@@ -33,7 +33,7 @@ def open_history(settings: Settings) -> Store:
 
 def refuse_people(settings: Settings, what: str) -> None:
     """Raises InputError where nothing may be told about any one person."""
-    if settings.privacy.level == "aggregate":
+    if settings.privacy.aggregate:
         raise InputError(f"privacy.level is aggregate: there are no {what}, nothing about any one person is shown")
 
 

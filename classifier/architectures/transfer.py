@@ -9,10 +9,35 @@ from typing import Any, Final
 from keras import layers
 
 from classifier.architectures import parts
+from classifier.recipe import Distortion, Phase, Recipe, Watching
 from contracts.errors import InputError
 
 BASE: Final = "base"
 PATIENCE: Final = 20.0  # seconds that a silent server is waited for
+
+
+IMAGENET_MEANS: Final = (103.939, 116.779, 123.68)  # of blue, green and red
+
+
+def from_imagenet(architecture: str) -> Recipe:
+    """The recipe of "Classification of Facial Images Based on Emotions Using CNNs", for its VGG16 and its ResNet50.
+
+    The text gives the batch size, the optimizer and the epochs, but neither the size of the crops nor what was frozen;
+    both are ours: FER2013's 48x48, and first the new end alone, then everything.
+    """
+    return Recipe(
+        architecture=architecture, batch_size=32, pretrained=True,
+        phases=(
+            Phase(epochs=10, optimizer="nadam", rate=1e-3, frozen=-1), Phase(epochs=90, optimizer="nadam", rate=1e-5),
+        ),
+        distortion=Distortion(flip=True, rotation=0.04, shift=0.1, zoom=0.1),
+        watching=Watching(reduce_after=7, factor=0.5, stop_after=11, keep_best=True),
+    )  # fmt: skip
+
+
+def centred() -> Any:
+    """A layer that takes ImageNet's mean colour away, as the bases of VGG16 and ResNet50 want it."""
+    return layers.Normalization(mean=IMAGENET_MEANS, variance=(1.0, 1.0, 1.0))
 
 
 def base(application: Callable[..., Any], size: tuple[int, int], pretrained: bool) -> Any:

@@ -56,7 +56,7 @@ class CameraCard:
     def __init__(self, camera_id: str, settings: Settings, opened: Callable[[str, str], None], *, dark: bool) -> None:
         """`opened` is called with camera and person."""
         self.camera_id: Final = camera_id
-        self._per_person: Final = settings.privacy.level != "aggregate"
+        self._per_person: Final = not settings.privacy.aggregate
         self._opened: Final = opened
         self._why: ui.label | None = None
         self._buttons: Final[dict[str, PersonButton]] = {}

@@ -21,6 +21,6 @@ def day_report(store: "Store", settings: Settings, camera_id: str, day: date) ->
     from dashboards.report.facts import read_day
     from dashboards.report.page import render
 
-    per_person = settings.privacy.level != "aggregate"
+    per_person = not settings.privacy.aggregate
     facts = store.transact(partial(read_day, camera_id=camera_id, day=day, per_person=per_person), write=False)
     return None if facts is None else render(facts, settings)

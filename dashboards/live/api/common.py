@@ -47,7 +47,7 @@ Known = Annotated[Given, Depends(_given)]
 
 
 def _per_person(given: Known) -> None:
-    if given.settings.privacy.level == "aggregate":
+    if given.settings.privacy.aggregate:
         raise ProblemError(403, "privacy.level is aggregate: nothing about any one person is kept or shown")
 
 
