@@ -27,6 +27,7 @@ from classifier.engine import Engine
 from classifier.exporting import export_openvino
 from classifier.finishing import untrained
 from classifier.runtimes import keras_models
+from contracts.settings import Precision
 
 RUNTIMES = ("openvino", "tensorflow")
 LOOPS = ("fern", "cnn4")  # whose faces are also given to model.predict one by one, as tutorials do
@@ -48,8 +49,8 @@ def engines(name: str, folder: Path, batch: int) -> dict[str, Callable[[], int]]
     shape = (card.crop.height, card.crop.width, card.crop.channels)
     faces = np.random.default_rng(0).integers(0, 256, (batch, *shape), dtype=np.uint8)
 
-    def by_engine(runtime: str) -> Callable[[], int]:
-        engine = Engine(folder, batch_size=batch, runtime_name=runtime)
+    def by_engine(runtime: str, precision: Precision) -> Callable[[], int]:
+        engine = Engine(folder, batch_size=batch, runtime_name=runtime, precision=precision)
         return lambda: len(engine.classify(faces))
 
     def by_predict() -> Callable[[], int]:
@@ -61,7 +62,8 @@ def engines(name: str, folder: Path, batch: int) -> dict[str, Callable[[], int]]
 
         return work
 
-    ways = {f"{name}, {runtime}": by_engine(runtime) for runtime in RUNTIMES}
+    ways = {f"{name}, {runtime}": by_engine(runtime, "float32") for runtime in RUNTIMES}
+    ways[f"{name}, openvino bfloat16"] = by_engine("openvino", "bfloat16")
     return ways | ({f"{name}, predict": by_predict()} if name in LOOPS else {})
 
 

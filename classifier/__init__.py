@@ -18,4 +18,7 @@ def open_classifier(settings: ClassifierSettings, models: ModelsSettings) -> Cla
     from classifier.folders import find_model
 
     folder = find_model(settings.model, models)
-    return Engine(folder, head=settings.head, batch_size=settings.batch_size, runtime_name=settings.runtime)
+    return Engine(
+        folder, head=settings.head, batch_size=settings.batch_size, runtime_name=settings.runtime,
+        precision=settings.precision,
+    )  # fmt: skip

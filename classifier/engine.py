@@ -15,6 +15,7 @@ from classifier.runtimes import runtime
 from contracts.emotions import EMOTIONS
 from contracts.errors import ModelError, StageError
 from contracts.messages import F32, U8
+from contracts.settings import Precision
 
 TINY: Final = 1e-12  # of which a logarithm can be taken
 
@@ -23,9 +24,12 @@ class Engine:
     """A model, compiled. `classify` may be called by one thread at a time."""
 
     def __init__(
-        self, folder: Path, *, head: str | None = None, batch_size: int = 64, runtime_name: str = "auto"
-    ) -> None:
+        self, folder: Path, *, head: str | None = None, batch_size: int = 64, runtime_name: str = "auto",
+        precision: Precision = "float32",
+    ) -> None:  # fmt: skip
         """Loads the model and compiles all its shapes.
+
+        In float32 a model gives the same answers on every machine, so that is what models are measured in.
 
         Raises ModelError for a folder that is incomplete or damaged, a head that the model lacks, or a runtime that
         cannot run it.
@@ -40,7 +44,7 @@ class Engine:
         self._head: Final = card.heads[chosen]
         self._columns: Final = _columns(self._head, folder)
         self.runtime, module = runtime(runtime_name, card)
-        self._run: Final = module.compile_shapes(folder, card, chosen, self.shapes)
+        self._run: Final = module.compile_shapes(folder, card, chosen, self.shapes, precision)
         for size in self.shapes:  # the first call of each allocates
             answer = self._run[size](np.zeros((size, self.crop.height, self.crop.width, self.crop.channels), np.uint8))
             if answer.shape != (size, len(self._columns)):

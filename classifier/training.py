@@ -59,7 +59,8 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     if recipe.votes and training.voted:
         heads[VOTED] = len(recipe.classes)
     keras.utils.set_random_seed(recipe.seed)
-    if gpu := bool(tf.config.list_physical_devices("GPU")):
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    if gpu or _multiplies_bfloat16():
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
     module = architecture(recipe.architecture)
@@ -84,6 +85,14 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     finished = finishing.finish(network, examples, held_out, folder, recipe, made, state.history)
     checkpoints.remove()
     return finished
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether the CPU has matrix units (AMX) for bfloat16, as Intel's servers have since 2023, and Linux says so."""
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
 
 
 def _check(folder: Path, checkpoints: Checkpoints, resume: bool) -> None:

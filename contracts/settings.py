@@ -55,6 +55,9 @@ class DetectorSettings(Section):
     workers: int = Field(2, ge=1, le=64, description="detectors that run side by side")
 
 
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
 class ClassifierSettings(Section):
     """Which model reads the faces."""
 
@@ -63,6 +66,9 @@ class ClassifierSettings(Section):
     batch_size: int = Field(64, ge=1, le=1024, description="the largest batch, in faces")
     runtime: Literal["auto", "openvino", "tensorflow", "jax"] = Field(
         "auto", description="what runs the model; auto takes TensorFlow on a GPU, else OpenVINO where the model has it"
+    )
+    precision: Precision = Field(
+        "auto", description="what the network computes in; auto takes 16 bits where the processor is faster at that"
     )
 
 

@@ -1,20 +1,16 @@
-"""YuNet: a small convolutional face detector with landmarks, run by OpenCV's own network engine."""
+"""YuNet: a small convolutional face detector with landmarks."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 
-from contracts.errors import ModelError, StageError
-from contracts.messages import F32, Faces, Picture
+from contracts.messages import Faces, Picture
 from contracts.settings import DetectorSettings, ModelsSettings
 from contracts.stages import CropSpec
 from detector import crops, models, search
-
-_OVERLAP = 0.3  # boxes that overlap more (intersection over union) are the same face
-_CANDIDATES = 5000
+from detector.yunet_network import Network
 
 
 class YuNet:
@@ -27,15 +23,12 @@ class YuNet:
     name = "yunet"
 
     def __init__(self, model: Path, settings: DetectorSettings, crop: CropSpec) -> None:
-        """Raises ModelError where OpenCV cannot read the file."""
+        """Raises ModelError where the file is not YuNet."""
         crops.check(crop)
         self._settings = settings
         self._crop = crop
-        self._size = (320, 320)
-        try:
-            self._net = cv2.FaceDetectorYN.create(str(model), "", self._size, settings.min_score, _OVERLAP, _CANDIDATES)
-        except cv2.error as error:
-            raise ModelError(f"OpenCV {cv2.__version__} cannot read {model}: fetch it again ({models.PULL})") from error
+        threads = max((os.cpu_count() or 1) // settings.workers, 1)  # the workers share the cores
+        self._network = Network(model, min_score=settings.min_score, threads=threads)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Faces]:
         """Finds the faces of each picture, u8[rows, columns, 3] BGR. Raises StageError for one that it cannot take."""
@@ -46,26 +39,11 @@ class YuNet:
 
     def _detect(self, picture: Picture) -> Faces:
         working = search.shrink(picture, self._settings.working_width)
-        found = self._search(working.picture)
+        found = self._network.search(working.picture)
+        found = found[np.isfinite(found).all(axis=1)]
         boxes = found[:, :4] * np.array([working.x, working.y] * 2, np.float32)
         landmarks = found[:, 4:14].reshape(-1, 5, 2) * np.array([working.x, working.y], np.float32)
         return search.faces(picture, boxes, found[:, 14], landmarks, min_face=self._settings.min_face, spec=self._crop)
-
-    def _search(self, picture: Picture) -> F32:
-        """f32[N, 15]: box, five landmarks, score, in pixels of `picture`."""
-        size = (picture.shape[1], picture.shape[0])
-        try:
-            if size != self._size:  # setting it rebuilds the network's buffers
-                self._net.setInputSize(size)
-                self._size = size
-            found: Any = self._net.detect(picture)[1]
-        except cv2.error as error:
-            self._size = (0, 0)
-            raise StageError(f"OpenCV could not search a picture of {size[0]}x{size[1]}: {error.err}") from error
-        if found is None:
-            return np.empty((0, 15), np.float32)
-        table = np.asarray(found, np.float32)
-        return table[np.isfinite(table).all(axis=1)]
 
 
 def open_detector(settings: DetectorSettings, where: ModelsSettings, crop: CropSpec) -> YuNet:

@@ -10,7 +10,7 @@ from classifier.recipe import ours
 
 INPUT: Final = (48, 48)
 BLOCKS: Final = ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))  # (width, stride)
-PRESETS: Final = {"ours": msgspec.structs.replace(ours("fern_teacher", epochs=100), mixup=0.4)}
+PRESETS: Final = {"ours": msgspec.structs.replace(ours("fern_teacher", epochs=100), mixup=0.2, votes=1.0)}
 
 
 def build(heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.4) -> Any:

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeAlias, cast
 from classifier.card import ModelCard
 from contracts.errors import ModelError
 from contracts.messages import F32, U8
+from contracts.settings import Precision
 
 Run: TypeAlias = Callable[[U8], F32]
 """u8[B, H, W, C] -> the head's scores f32[B, classes], for one batch size B"""
@@ -28,7 +29,9 @@ class Runtime(Protocol):
         """What this runtime lacks to run the model, in a few words; None where it lacks nothing. Cheap."""
         ...
 
-    def compile_shapes(self, folder: Path, card: ModelCard, head: str, shapes: Sequence[int]) -> dict[int, Run]:
+    def compile_shapes(
+        self, folder: Path, card: ModelCard, head: str, shapes: Sequence[int], precision: Precision
+    ) -> dict[int, Run]:
         """One compiled function for each batch size. Raises ModelError where the files cannot be loaded."""
         ...
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from classifier.card import ModelCard
+from classifier.exporting import in_precision
 from classifier.runtimes import Run, keras_models
 from contracts.messages import F32, U8
+from contracts.settings import Precision
 
 
 def missing(card: ModelCard) -> str | None:
@@ -23,11 +25,15 @@ def missing(card: ModelCard) -> str | None:
     return None
 
 
-def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[int]) -> dict[int, Run]:
+def compile_shapes(
+    folder: Path, card: ModelCard, head: str, shapes: Sequence[int], precision: Precision
+) -> dict[int, Run]:
     """One compiled function for each batch size."""
     jax: Any = importlib.import_module("jax")
 
     model = keras_models.load(folder)
+    if precision == "bfloat16":
+        model = in_precision(model, "mixed_bfloat16")
 
     def scores(crops: Any) -> Any:
         return keras_models.answer(model, crops, head, card).astype("float32")

@@ -1,7 +1,7 @@
 """The model as OpenVINO has it: two to three times TensorFlow's speed on CPUs, and a start that takes no seconds.
 
-`affectstream export` writes its files. It computes in float32: in bfloat16 it would be faster still, but the answers
-would differ by several thousandths.
+`affectstream export` writes its files. On processors that multiply bfloat16 it is several times faster in that, and
+answers differ by about a thousandth.
 """
 
 import importlib.util
@@ -15,10 +15,11 @@ from classifier.card import ModelCard, file_sha256
 from classifier.runtimes import Run
 from contracts.errors import ModelError
 from contracts.messages import F32, U8
+from contracts.settings import Precision
 
 GRAPH: Final = "model.xml"
 WEIGHTS: Final = "model.bin"
-PLUGIN: Final = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+OPTIONS: Final = {"PERFORMANCE_HINT": "LATENCY"}
 
 
 def missing(card: ModelCard) -> str | None:
@@ -30,7 +31,9 @@ def missing(card: ModelCard) -> str | None:
     return None
 
 
-def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[int]) -> dict[int, Run]:
+def compile_shapes(
+    folder: Path, card: ModelCard, head: str, shapes: Sequence[int], precision: Precision
+) -> dict[int, Run]:
     """One compiled model for each batch size."""
     import openvino
 
@@ -40,6 +43,9 @@ def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[in
         if file_sha256(folder / name) != sha256:
             raise ModelError(f"the model in {folder} is damaged: {name} is not the file that its card speaks of")
     core = openvino.Core()
+    if precision == "auto":
+        precision = "bfloat16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
+    options = {**OPTIONS, "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision]}
     try:
         model = core.read_model(folder / GRAPH)
     except RuntimeError as error:
@@ -47,7 +53,7 @@ def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[in
 
     def compiled(size: int) -> Run:
         model.reshape([size, card.crop.height, card.crop.width, card.crop.channels])
-        network = core.compile_model(model, "CPU", PLUGIN)
+        network = core.compile_model(model, "CPU", options)
         request = network.create_infer_request()
         answer = network.output(head) if len(network.outputs) > 1 else network.output(0)
 

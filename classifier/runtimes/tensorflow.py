@@ -1,4 +1,4 @@
-"""The Keras model itself, on TensorFlow: on the CPU, or on a GPU where there is one, there in half precision."""
+"""The Keras model itself, on TensorFlow: on the CPU, or on a GPU where there is one, there in 16 bits."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from classifier.exporting import in_precision
 from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.runtimes import Run, keras_models
 from contracts.messages import F32, U8
+from contracts.settings import Precision
 
 
 def missing(card: ModelCard) -> str | None:
@@ -18,7 +19,9 @@ def missing(card: ModelCard) -> str | None:
     return None
 
 
-def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[int]) -> dict[int, Run]:
+def compile_shapes(
+    folder: Path, card: ModelCard, head: str, shapes: Sequence[int], precision: Precision
+) -> dict[int, Run]:
     """One graph for each batch size, so that no call can ever cause another to be traced."""
     choose_backend()
     with native_stderr_held_back():
@@ -26,7 +29,9 @@ def compile_shapes(folder: Path, card: ModelCard, head: str, shapes: Sequence[in
 
         gpu = bool(tf.config.list_physical_devices("GPU"))  # complains where there is none
     model = keras_models.load(folder)
-    if gpu:
+    if precision == "bfloat16":
+        model = in_precision(model, "mixed_bfloat16")
+    elif precision == "auto" and gpu:
         model = in_precision(model, "mixed_float16")
 
     def compiled(size: int) -> Run:

@@ -13,6 +13,7 @@ from contracts.messages import Faces, Picture
 from contracts.settings import DetectorSettings, ModelsSettings
 from contracts.stages import CropSpec
 from detector import open_detector
+from detector.yunet_network import CANDIDATES, OVERLAP, Network
 from tests.detector.conftest import Open
 
 ASTRONAUT, HOPPER = (224, 113), (265, 224)
@@ -72,6 +73,22 @@ def test_pictures_of_different_sizes_in_one_call(opened: Open, astronaut: Pictur
         (alone,) = detector.detect([picture])
         assert np.array_equal(faces.boxes, alone.boxes)
         assert np.array_equal(faces.crops, alone.crops)
+
+
+def test_yunet_answers_as_opencvs_own_does(model_folder: Path, shared: Path) -> None:
+    model = model_folder / "face_detection_yunet_2023mar.onnx"
+    network = Network(model, min_score=0.7, threads=1)
+    capture = cv2.VideoCapture(str(shared / "videos" / "people.mp4"))
+    faces = 0
+    for number in range(20):
+        picture = np.asarray(capture.read()[1], np.uint8)
+        picture = resized(picture, 0.6 if number % 2 else 0.39)  # sizes that are no multiples of 32
+        size = (picture.shape[1], picture.shape[0])
+        expected = cv2.FaceDetectorYN.create(str(model), "", size, 0.7, OVERLAP, CANDIDATES).detect(picture)[1]
+        found = network.search(picture)
+        np.testing.assert_allclose(found, np.empty((0, 15)) if expected is None else expected, atol=1e-3)
+        faces += len(found)
+    assert faces > 100
 
 
 def test_landmarks_lie_in_the_face(model_folder: Path, hopper: Picture) -> None:
