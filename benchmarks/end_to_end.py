@@ -1,139 +1,243 @@
-"""Frames and faces per second of the whole job in one process, where the time goes, and the `fer` package beside it.
+"""The whole job in one process: how fast, where the time goes, how soon it starts, and the `fer` package beside it.
 
-    python -m benchmarks.end_to_end VIDEO [--rounds 3] [--json FILE] [--without-fer]
-
-Both are measured in turn, in one call, so that the ratio holds on a noisy machine. `fer` 25.10.3 gets an environment of
-its own under build/, made at the first call.
+Everything is measured in turn, round by round, so that the ratios hold on a noisy machine. `fer` 25.10.3 gets an
+environment of its own under build/, made at the first call.
 """
 
-import argparse
-import json
-import os
-import platform
-import statistics
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import venv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
-from rich.console import Console
-from rich.table import Table
+import msgspec
 
+from benchmarks.result import Cell, Column, Spread, Table, spread
 from classifier import open_classifier
-from contracts.loading import load_settings
+from classifier.card import read_card
+from classifier.folders import find_model
+from contracts.messages import Frame
 from contracts.settings import Settings
+from contracts.stages import Detector
 from detector import open_detectors
 from ingest import open_source
 from pipeline.embedded import Embedded
 from storage import open_store
 
 FER = ["fer==25.10.3", "opencv-contrib-python<5", "setuptools<80"]
-ENVIRONMENT = Path(__file__).parents[1] / "build" / "fer"
+ENVIRONMENT = Path("build") / "fer"
+OURS, SEARCHED, DECODED, THEIRS = "affectstream", "decode and detect only", "decode only", "fer 25.10.3"
+SPEED = (
+    Column("way"),
+    Column("speed", "frames/s", better="higher"),
+    Column("speed", "faces/s", better="higher"),
+    Column("found", "faces per frame", 2, better="higher"),
+)
 
 
-def ours(video: Path, settings: Settings) -> dict[str, Any]:
-    """One run over the video: frames, faces, seconds without loading, and seconds by stage."""
+class Pass(msgspec.Struct, frozen=True, kw_only=True):
+    """Once over a recording. Loading is not in the seconds."""
+
+    frames: int
+    faces: int
+    seconds: float
+    stages: dict[str, dict[str, float]] = {}
+
+    @property
+    def speed(self) -> float:
+        return self.frames / self.seconds
+
+
+def whole(video: Path, settings: Settings) -> Pass:
+    """The whole job into a new SQLite file, as `affectstream run` does it."""
     with tempfile.TemporaryDirectory() as folder:
         storage = settings.storage.model_copy(update={"url": f"{folder}/bench.db"})
-        store = open_store(storage)
-        classifier = open_classifier(settings.classifier, settings.models)
-        detectors = open_detectors(settings.detector, settings.models, classifier.crop, note=print)
-        source = open_source(str(video), camera_id="bench", settings=settings.ingest)
-        embedded = Embedded([source], detectors, classifier, store, settings)
-        embedded.run()
-        (run,) = embedded.runs
-        store.close()
-    return {
-        "frames": run.frames, "faces": run.faces, "seconds": embedded.seconds, "stages": embedded.meter.figures(),
-        "detector": run.run.detector, "model": run.run.model,
-    }  # fmt: skip
+        with open_store(storage) as store:
+            classifier = open_classifier(settings.classifier, settings.models)
+            detectors = open_detectors(settings.detector, settings.models, classifier.crop, note=_quiet)
+            source = open_source(str(video), camera_id="bench", settings=settings.ingest)
+            embedded = Embedded([source], detectors, classifier, store, settings)
+            embedded.run()
+            (run,) = embedded.runs
+    return Pass(frames=run.frames, faces=run.faces, seconds=embedded.seconds, stages=embedded.meter.figures())
 
 
-def fer(video: Path) -> dict[str, Any]:
-    """The same of the `fer` package."""
-    python = ENVIRONMENT / "bin" / "python"
+def searched(video: Path, settings: Settings) -> Pass:
+    """Decoding and detection alone, with as many detectors, and as many frames on their way."""
+    crop = read_card(find_model(settings.classifier.model, settings.models)).crop
+    detectors = open_detectors(settings.detector, settings.models, crop, note=_quiet)
+    frames: SimpleQueue[Frame | None] = SimpleQueue()
+    permits = threading.Semaphore(settings.ingest.in_flight)
+    faces: list[int] = []
+
+    def search(detector: Detector) -> None:
+        while (frame := frames.get()) is not None:
+            faces.append(len(detector.detect([frame.picture])[0]))
+            permits.release()
+
+    threads = [threading.Thread(target=search, args=[detector]) for detector in detectors]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for event in open_source(str(video), camera_id="bench", settings=settings.ingest).events():
+        if isinstance(event, Frame):
+            permits.acquire()
+            frames.put(event)
+    for _ in threads:
+        frames.put(None)
+    for thread in threads:
+        thread.join()
+    return Pass(frames=len(faces), faces=sum(faces), seconds=time.perf_counter() - began)
+
+
+def decoded(video: Path, settings: Settings) -> Pass:
+    """Decoding alone."""
+    source = open_source(str(video), camera_id="bench", settings=settings.ingest)
+    began = time.perf_counter()
+    frames = sum(isinstance(event, Frame) for event in source.events())
+    return Pass(frames=frames, faces=0, seconds=time.perf_counter() - began)
+
+
+def fer(video: Path) -> Pass:
+    """The `fer` package, in an environment and a process of its own."""
+    python = ENVIRONMENT.resolve() / "bin" / "python"
     if not python.exists():
         print(f"making an environment for {FER[0]} in {ENVIRONMENT} …", file=sys.stderr)
         venv.create(ENVIRONMENT, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *FER], check=True)
     script = Path(__file__).with_name("fer_baseline.py")
     done = subprocess.run([python, script, video], check=True, capture_output=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Pass)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--without-fer", action="store_true")
-    options = parser.parse_args(arguments)
-    settings = load_settings(None, os.environ, {})
-    ours(options.video, settings)  # a first run, not counted: disk caches, allocations
-    rounds = []
-    for number in range(options.rounds):
-        mine = ours(options.video, settings)
-        theirs = None if options.without_fer else fer(options.video)
-        rounds.append({"affectstream": mine, "fer": theirs})
-        print(f"round {number + 1}: {mine['frames'] / mine['seconds']:.1f} frames/s", file=sys.stderr)
-    result = {
-        "video": options.video.name,
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "rounds": rounds,
+def measure(
+    videos: Sequence[Path], settings: Settings, *, rounds: int, with_fer: bool, note: Callable[[str], None]
+) -> list[Table]:
+    """The tables of all recordings, of what the model can do, and of the start."""
+    tables = []
+    for video in videos:
+        tables += _video(video, settings, rounds=rounds, with_fer=with_fer, note=note)
+    note("start")
+    return [*tables, model(settings), start(videos[0], rounds=rounds)]
+
+
+def _video(video: Path, settings: Settings, *, rounds: int, with_fer: bool, note: Callable[[str], None]) -> list[Table]:
+    ways: dict[str, Callable[[], Pass]] = {
+        OURS: lambda: whole(video, settings),
+        SEARCHED: lambda: searched(video, settings),
+        DECODED: lambda: decoded(video, settings),
     }
-    _show(result)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    if with_fer:
+        ways[THEIRS] = lambda: fer(video)
+    ways[OURS]()  # a first run, not counted: disk caches, allocations
+    passes: dict[str, list[Pass]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name, way in ways.items():
+            passes[name].append(way())
+        note(f"{video.name}, round {number + 1} of {rounds}: {passes[OURS][-1].speed:.0f} frames/s")
 
+    def against(other: str, faces: bool = False) -> Spread:
+        pairs = list(zip(passes[OURS], passes[other], strict=True))
+        if faces:
+            return spread([(ours.faces / ours.seconds) / (one.faces / one.seconds) for ours, one in pairs])
+        return spread([ours.speed / one.speed for ours, one in pairs])
 
-def _show(result: dict[str, Any]) -> None:
-    console = Console()
-    table = Table(
-        "", "frames/s", "faces/s", "faces per frame", title=f"{result['video']}, medians", title_justify="left"
-    )
-    speed: dict[str, float] = {}
-    for name in ("affectstream", "fer"):
-        runs = [r[name] for r in result["rounds"] if r[name]]
-        if runs:
-            speed[name] = statistics.median(r["frames"] / r["seconds"] for r in runs)
-            per_frame = runs[0]["faces"] / runs[0]["frames"]
-            table.add_row(name, f"{speed[name]:.1f}", f"{speed[name] * per_frame:.1f}", f"{per_frame:.2f}")
-    console.print(table)
-    if "fer" in speed:
-        ratios = [
-            (r["affectstream"]["frames"] / r["affectstream"]["seconds"]) / (r["fer"]["frames"] / r["fer"]["seconds"])
-            for r in result["rounds"]
+    rows: list[list[Cell]] = [
+        [
+            name, spread([one.speed for one in each]), spread([one.faces / one.seconds for one in each]),
+            each[0].faces / each[0].frames,
         ]
-        faces = result["rounds"][0]
-        ratio = statistics.median(ratios)
-        many = (faces["affectstream"]["faces"] / faces["affectstream"]["frames"]) / (
-            faces["fer"]["faces"] / faces["fer"]["frames"]
-        )
-        console.print(f"ratio: {ratio:.2f} times the frames/s, {ratio * many:.1f} times the faces/s of fer")
-    last = result["rounds"][-1]["affectstream"]
-    busy = sum(stage["seconds"] for stage in last["stages"].values())
-    stages = Table(
-        "stage",
-        "busy s",
-        "share",
-        "items",
-        "items per call",
-        "ms per item",
-        title="where the time goes",
-        title_justify="left",
+        for name, each in passes.items()
+    ]  # fmt: skip
+    ratios: list[list[Cell]] = [[f"frames/s, to {name}", against(name)] for name in ways if name != OURS]
+    if with_fer:
+        ratios.append([f"faces/s, to {THEIRS}", against(THEIRS, faces=True)])
+    return [
+        Table(title=f"{video.name}: speed", columns=SPEED, rows=rows),
+        Table(
+            title=f"{video.name}: {OURS} as a ratio, within each round",
+            columns=(Column("of what"), Column("ratio", digits=2, better="higher")), rows=ratios,
+        ),
+        _time(video, passes[OURS][-1]),
+    ]  # fmt: skip
+
+
+def _time(video: Path, last: Pass) -> Table:
+    """Where the time of a pass went; waiting for a core counts as well."""
+    total = sum(stage["seconds"] for stage in last.stages.values())
+    return Table(
+        title=f"{video.name}: where the time goes, last round",
+        columns=(
+            Column("stage"), Column("busy", "s", 2), Column("share", "%", 0), Column("items", digits=0),
+            Column("items per call"), Column("per item", "ms", 3, better="lower"),
+        ),
+        rows=[
+            [
+                name, stage["seconds"], 100 * stage["seconds"] / total, stage["items"],
+                stage["items"] / max(stage["batches"], 1), 1000 * stage["seconds"] / max(stage["items"], 1),
+            ]
+            for name, stage in last.stages.items()
+        ],
+        note="Stages run side by side and wait for the cores: the seconds are more than the run took.",
+    )  # fmt: skip
+
+
+def model(settings: Settings) -> Table:
+    """What the model that was measured can do, as its card says."""
+    card = read_card(find_model(settings.classifier.model, settings.models))
+    rows: list[list[Cell]] = [[head, value] for head, value in card.accuracy.items()]
+    return Table(
+        title=f"{card.name}: accuracy on PublicTest, by head",
+        columns=(Column("head"), Column("accuracy", digits=4, better="higher")), rows=rows, note=card.accuracy_note,
+    )  # fmt: skip
+
+
+def start(video: Path, *, rounds: int) -> Table:
+    """From the shell's prompt to help, and to the first row that another process can read in the database."""
+    command = [sys.executable, "-m", "pipeline"]
+
+    def seconds_of_help() -> float:
+        began = time.perf_counter()
+        subprocess.run([*command, "--help"], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - began
+
+    def seconds_to_a_row() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "first.db"
+            began = time.perf_counter()
+            run = subprocess.Popen(
+                [*command, "run", video, "--db", file, "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            while not _has_rows(file) and run.poll() is None:
+                time.sleep(0.02)
+            elapsed = time.perf_counter() - began
+            run.terminate()
+            run.wait()
+        return elapsed
+
+    seconds_of_help()  # not counted: the disk's cache
+    return Table(
+        title="from the shell's prompt",
+        columns=(Column("to"), Column("time", "s", 2, better="lower")),
+        rows=[
+            ["affectstream --help, whole", spread([seconds_of_help() for _ in range(rounds)])],
+            ["affectstream run, first stored row", spread([seconds_to_a_row() for _ in range(rounds)])],
+        ],
     )
-    for name, stage in last["stages"].items():
-        items = max(stage["items"], 1)
-        stages.add_row(
-            name, f"{stage['seconds']:.2f}", f"{stage['seconds'] / busy:.0%}", f"{stage['items']:,}",
-            f"{stage['items'] / max(stage['batches'], 1):.1f}", f"{stage['seconds'] / items * 1000:.3f}",
-        )  # fmt: skip
-    console.print(stages)
 
 
-if __name__ == "__main__":
-    main()
+def _has_rows(file: Path) -> bool:
+    try:
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
+            return database.execute("SELECT 1 FROM observation LIMIT 1").fetchone() is not None
+    except sqlite3.OperationalError:  # not there yet, or not its tables
+        return False
+
+
+def _quiet(line: str) -> None:
+    """A detector that stands in for another is no secret, but the tables say how many faces it finds."""

@@ -61,6 +61,10 @@ def open_detectors(
     settings: DetectorSettings, models: ModelsSettings, crop: CropSpec, *, note: Callable[[str], None]
 ) -> list[Detector]:
     """As many detectors as `settings.workers` says, each for a thread of its own. Raises what `open_detector` does."""
+    if settings.workers > 1:
+        import cv2
+
+        cv2.setNumThreads(1)  # the detectors share the cores among themselves, better than each of them could
     settings = choose(settings, models, note=note)
     return [open_detector(settings, models, crop, note=note) for _ in range(settings.workers)]
 

@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from contracts.errors import AffectstreamError
 from pipeline.commands import Context
 from pipeline.commands.aggregate import aggregate
+from pipeline.commands.bench import bench_app
 from pipeline.commands.cameras import cameras_app
 from pipeline.commands.classify import classify
 from pipeline.commands.dashboards import dashboards_app
@@ -62,6 +63,7 @@ app.command(rich_help_panel="Data", name="export-history")(export_history)
 app.command(rich_help_panel="Data")(report)
 app.command(rich_help_panel="Settings")(doctor)
 app.command(rich_help_panel="Settings", name="settings")(show_settings)
+app.add_typer(bench_app, name="bench", rich_help_panel="Settings")
 app.add_typer(dead_letters_app, name="dead-letters", rich_help_panel="Workers")
 app.add_typer(db_app, name="db", rich_help_panel="Data")
 app.add_typer(dashboards_app, name="dashboards", rich_help_panel="Data")

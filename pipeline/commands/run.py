@@ -111,8 +111,6 @@ def run(
 
 
 def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings", *, as_json: bool, live: bool) -> int:
-    import cv2
-
     from classifier import open_classifier
     from detector import open_detectors
     from pipeline.embedded import Embedded
@@ -120,8 +118,6 @@ def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings",
     from pipeline.summary import as_object, show
     from storage import open_store
 
-    if settings.detector.workers > 1:
-        cv2.setNumThreads(1)  # the detectors share the cores among themselves, better than each of them could
     with ExitStack() as stack:
         sources = open_sources(addresses, cameras, settings)
         for source in sources:

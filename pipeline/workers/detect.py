@@ -74,14 +74,10 @@ class DetectLoop:
 
 def detect(settings: Settings) -> None:
     """Runs the worker until it is asked to stop."""
-    import cv2
-
     from classifier.card import read_card
     from classifier.folders import find_model
     from detector import open_detectors
 
-    if settings.detector.workers > 1:
-        cv2.setNumThreads(1)  # the detectors share the cores among themselves, better than each of them could
     crop = read_card(find_model(settings.classifier.model, settings.models)).crop
     metrics.begin(STAGE, server="redis")
     with Shell(STAGE, settings.worker) as shell, ExitStack() as stack:

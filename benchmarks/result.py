@@ -1,0 +1,179 @@
+"""What a benchmark gives: tables of figures and the machine they were measured on, to show, to keep and to compare."""
+
+import importlib.metadata
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from contracts.errors import InputError
+
+PACKAGES = ("affectstream", "opencv-python-headless", "openvino", "tensorflow", "numpy")
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """A figure that was measured several times."""
+
+    median: float
+    low: float
+    high: float
+
+
+Cell = str | float | Spread | None
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of figures."""
+
+    name: str
+    unit: str = ""
+    digits: int = 1
+    better: Literal["higher", "lower"] | None = None
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of figures. The first cell of each row is its name."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: list[list[Cell]]
+    note: str = ""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it was measured, and how quiet it was there."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    packages: dict[str, str]
+    load_before: float  # processes that wanted a core in the minute before
+    gpu: str = ""
+
+    def __str__(self) -> str:
+        gpu = f", {self.gpu}" if self.gpu else ""
+        versions = ", ".join(f"{name} {version}" for name, version in self.packages.items())
+        return (
+            f"{self.processor}, {self.cores} cores, {self.memory_gib:.0f} GiB{gpu}, {self.system}, "
+            f"Python {self.python}, {versions}; load before {self.load_before:.1f}"
+        )
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole benchmark."""
+
+    bench: str
+    command: str
+    made_at: str
+    machine: Machine
+    tables: list[Table]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Median, lowest and highest of at least one value."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def machine() -> Machine:
+    """This one. Call it before measuring: afterwards the load is one's own."""
+    return Machine(
+        processor=_processor(), cores=os.cpu_count() or 1,
+        memory_gib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30,
+        system=f"{platform.system()} {platform.release()}", python=platform.python_version(),
+        packages={name: importlib.metadata.version(name) for name in PACKAGES}, load_before=os.getloadavg()[0],
+        gpu=_gpu(),
+    )  # fmt: skip
+
+
+def result(bench: str, command: str, where: Machine, tables: list[Table]) -> Result:
+    """A benchmark that has just ended."""
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Result(bench=bench, command=command, made_at=made_at, machine=where, tables=tables)
+
+
+def write(made: Result, path: Path) -> None:
+    """As JSON. Raises InputError where it cannot be written."""
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read(path: Path) -> Result:
+    """What `write` wrote. Raises InputError for anything else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Result)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path} is not what `affectstream bench --json` writes: {error}") from error
+
+
+def show(made: Result, console: Console | None = None) -> None:
+    """Prints the tables."""
+    console = console or Console()
+    for table in made.tables:
+        console.print(_drawn(table))
+        if table.note:
+            console.print(table.note, style="dim", highlight=False)
+        console.print()
+    console.print(str(made.machine), style="dim", highlight=False)
+
+
+def middle(cell: Cell) -> float | None:
+    """The figure of a cell; None for text and where nothing was measured."""
+    if isinstance(cell, Spread):
+        return cell.median
+    return float(cell) if isinstance(cell, int | float) else None
+
+
+def number(value: float, digits: int) -> str:
+    """Readable: thousands apart, no more digits than mean something."""
+    return f"{value:,.{digits if abs(value) < 10_000 else 0}f}"
+
+
+def _drawn(table: Table) -> RichTable:
+    drawn = RichTable(title=table.title, title_justify="left", title_style="bold")
+    for place, column in enumerate(table.columns):
+        drawn.add_column(
+            column.name + (f"\n{column.unit}" if column.unit else ""), justify="right" if place else "left"
+        )
+    for row in table.rows:
+        drawn.add_row(*(_text(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)))
+    return drawn
+
+
+def _text(cell: Cell, digits: int) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, Spread):
+        text = number(cell.median, digits)
+        return text if cell.low == cell.high else f"{text} ({number(cell.low, digits)}-{number(cell.high, digits)})"
+    return cell if isinstance(cell, str) else number(cell, digits)
+
+
+def _processor() -> str:
+    names = Path("/proc/cpuinfo")
+    if names.exists():
+        for line in names.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    """The NVIDIA card, as its driver names it."""
+    for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in card.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return ""
