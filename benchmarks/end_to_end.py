@@ -47,6 +47,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     faces: int
     seconds: float
     stages: dict[str, dict[str, float]] = {}
+    by: str = ""  # detector and model
 
     @property
     def speed(self) -> float:
@@ -64,7 +65,10 @@ def whole(video: Path, settings: Settings) -> Pass:
             embedded = Embedded([source], detectors, classifier, store, settings)
             embedded.run()
             (run,) = embedded.runs
-    return Pass(frames=run.frames, faces=run.faces, seconds=embedded.seconds, stages=embedded.meter.figures())
+    return Pass(
+        frames=run.frames, faces=run.faces, seconds=embedded.seconds, stages=embedded.meter.figures(),
+        by=f"detector {run.run.detector}, model {run.run.model}",
+    )  # fmt: skip
 
 
 def searched(video: Path, settings: Settings) -> Pass:
@@ -158,7 +162,7 @@ def _video(video: Path, settings: Settings, *, rounds: int, with_fer: bool, note
     if with_fer:
         ratios.append([f"faces/s, to {THEIRS}", against(THEIRS, faces=True)])
     return [
-        Table(title=f"{video.name}: speed", columns=SPEED, rows=rows),
+        Table(title=f"{video.name}: speed", columns=SPEED, rows=rows, note=passes[OURS][0].by),
         Table(
             title=f"{video.name}: {OURS} as a ratio, within each round",
             columns=(Column("of what"), Column("ratio", digits=2, better="higher")), rows=ratios,
@@ -206,28 +210,30 @@ def start(video: Path, *, rounds: int) -> Table:
         subprocess.run([*command, "--help"], check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - began
 
-    def seconds_to_a_row() -> float:
+    def seconds_to_a_row() -> float | None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "first.db"
             began = time.perf_counter()
             run = subprocess.Popen(
                 [*command, "run", video, "--db", file, "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            while not _has_rows(file) and run.poll() is None:
+            while not (seen := _has_rows(file)) and run.poll() is None:
                 time.sleep(0.02)
             elapsed = time.perf_counter() - began
             run.terminate()
             run.wait()
-        return elapsed
+        return elapsed if seen else None
 
     seconds_of_help()  # not counted: the disk's cache
+    rows = [value for value in (seconds_to_a_row() for _ in range(rounds)) if value is not None]
     return Table(
         title="from the shell's prompt",
         columns=(Column("to"), Column("time", "s", 2, better="lower")),
         rows=[
             ["affectstream --help, whole", spread([seconds_of_help() for _ in range(rounds)])],
-            ["affectstream run, first stored row", spread([seconds_to_a_row() for _ in range(rounds)])],
+            ["affectstream run, first stored row", spread(rows) if rows else None],
         ],
+        note="" if rows else f"{video.name} shows no face, so that no row is ever stored.",
     )
 
 

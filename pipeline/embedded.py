@@ -28,6 +28,7 @@ from storage.store import Store
 
 Event: TypeAlias = RunStarted | RunEnded | FrameEmotions | Tombstone
 TICK: Final = 0.1  # seconds between ticks, and the longest wait for a permit before a look at what failed
+COMPANY: Final = 0.05  # seconds that a frame waits for others to be classified with, where more are on their way
 GLANCE: Final = 0.01  # seconds between looks at the threads
 
 
@@ -216,14 +217,21 @@ class Embedded:
                 self._classify_batch(frames)
 
     def _next_batch(self) -> tuple[list[FrameFaces], bool]:
-        """Waits for a frame, then takes along what is there already, up to about one batch of faces."""
+        """Waits for a frame, then takes along what is there already, up to about one batch of faces.
+
+        While frames wait for the detectors there will soon be more, and a full batch costs a face half of what a small
+        one does: then it is worth waiting for company.
+        """
         frames: list[FrameFaces] = []
-        faces = 0
+        faces, until = 0, 0.0
         with suppress(queue.Empty):
             while faces < self._batch:
-                frame = self._faces.get(block=not frames)
+                wait = max(until - time.monotonic(), 0.0) if frames and self._frames.qsize() else 0.0
+                frame = self._faces.get(block=not frames or wait > 0, timeout=wait or None)
                 if frame is None:
                     return frames, True
+                if not frames:
+                    until = time.monotonic() + COMPANY
                 frames.append(frame)
                 faces += len(frame.faces)
         return frames, False

@@ -44,6 +44,13 @@ def test_entering_a_room_is_cheap(room: str) -> None:
     assert done.stdout.split() == []
 
 
+def test_help_is_quick_because_nothing_heavy_is_loaded_for_it() -> None:
+    heavy = {"tensorflow", "keras", "cv2", "av", "numpy", "sqlalchemy", "pydantic", "redis", "faust", "nicegui"}
+    probe = f"import sys, pipeline.cli; print(*sorted(set(sys.modules) & {heavy!r}))"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=HOUSE, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_no_file_has_outgrown_its_room() -> None:
     long = {
         str(file.relative_to(HOUSE)): lines

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from contracts.settings import Settings
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Context:
     config: Path | None
     debug: bool
 
-    def settings(self, flags: Mapping[str, Any]) -> Settings:
+    def settings(self, flags: Mapping[str, Any]) -> "Settings":
         """The settings with a command's flags (dotted key -> value, None if not given) on top."""
         from contracts.loading import load_settings
 

@@ -12,6 +12,7 @@ from pipeline.commands import Context, note
 
 if TYPE_CHECKING:
     from benchmarks.result import Table
+    from contracts.settings import Settings
 
 bench_app = typer.Typer(help="Measure speed on this machine, in tables and as JSON.", no_args_is_help=True)
 
@@ -32,11 +33,7 @@ def e2e(
     output: Output = None,
 ) -> None:
     """The whole job in one process, beside decoding and detection alone; the start; where the time goes."""
-    owner: Context = context.obj
-    settings = owner.settings({})
-    for video in videos:
-        if not video.is_file():
-            raise InputError(f"no recording {video}")
+    settings = _settings(context, *videos)
 
     def measured() -> "list[Table]":
         from benchmarks import end_to_end
@@ -44,6 +41,39 @@ def e2e(
         return end_to_end.measure(videos, settings, rounds=rounds, with_fer=with_fer, note=note)
 
     report("e2e", measured, output)
+
+
+@bench_app.command()
+def stages(
+    context: typer.Context,
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A recording.", show_default=False)],
+    frames: Annotated[int, typer.Option(min=1, help="So many of its frames.")] = 300,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, max=1024, help="Batch size; repeatable.", show_default="1, 2, 4 … 512")
+    ] = None,
+    rounds: Rounds = 3,
+    output: Output = None,
+) -> None:
+    """Each stage by itself: what a frame costs where, and the network's speed by batch size."""
+    settings = _settings(context, video)
+
+    def measured() -> "list[Table]":
+        from benchmarks import stages
+
+        return stages.measure(
+            video, settings, frames=frames, rounds=rounds, batches=batch or stages.BATCHES, note=note
+        )
+
+    report("stages", measured, output)
+
+
+def _settings(context: typer.Context, *videos: Path) -> "Settings":
+    """The user's settings, where there are the recordings."""
+    for video in videos:
+        if not video.is_file():
+            raise InputError(f"no recording {video}")
+    owner: Context = context.obj
+    return owner.settings({})
 
 
 def report(name: str, measure: "Callable[[], list[Table]]", output: Path | None) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contracts.errors import InputError
-from contracts.settings import Settings
 from pipeline.commands import Context
 
 if TYPE_CHECKING:
+    from contracts.settings import Settings
     from storage.store import Store
 
 cameras_app = typer.Typer(
@@ -92,12 +92,12 @@ def list_cameras(
     Console().print(table)
 
 
-def _settings(context: typer.Context) -> Settings:
+def _settings(context: typer.Context) -> "Settings":
     owner: Context = context.obj
     return owner.settings({})
 
 
-def _store(settings: Settings) -> "Store":
+def _store(settings: "Settings") -> "Store":
     from storage import open_store
 
     return open_store(settings.storage)

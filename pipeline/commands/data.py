@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.progress import waiting
-
 data_app = typer.Typer(help="Look at labelled faces before training on them.", no_args_is_help=True)
 
 
@@ -25,6 +23,7 @@ def report(
 
     from classifier import datasets
     from classifier.datasets.report import examine
+    from pipeline.progress import waiting
 
     with waiting(f"reading {path.name}"):
         found = examine(datasets.load(path))

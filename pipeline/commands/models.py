@@ -1,12 +1,14 @@
 """`affectstream models`: which models there are, and fetching the detector's."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import ModelError
-from contracts.settings import Settings
 from pipeline.commands import Context
+
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 models_app = typer.Typer(help="List the models, fetch the face detector's.", no_args_is_help=True)
 
@@ -52,6 +54,6 @@ def pull(
     typer.echo(fetch(_settings(context, {"models.folder": folder, "models.download": True}).models))
 
 
-def _settings(context: typer.Context, flags: dict[str, object] | None = None) -> Settings:
+def _settings(context: typer.Context, flags: dict[str, object] | None = None) -> "Settings":
     owner: Context = context.obj
     return owner.settings(flags or {})

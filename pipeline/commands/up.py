@@ -2,14 +2,16 @@
 
 import signal
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import AffectstreamError, InputError, SettingsError
-from contracts.settings import Settings
 from pipeline.commands import Context, note
 from pipeline.supervisor import Supervisor, Task
+
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 
 def up(
@@ -57,7 +59,7 @@ def up(
         raise AffectstreamError(f"{supervisor.failed} could not be kept alive; what it said stands above")
 
 
-def worker_tasks(owner: Context, settings: Settings, counts: dict[str, int], sources: list[str]) -> list[Task]:
+def worker_tasks(owner: Context, settings: "Settings", counts: dict[str, int], sources: list[str]) -> list[Task]:
     """The processes: who consumes starts before who produces, and so ends after."""
     base = [sys.executable, "-m", "pipeline", *(["--debug"] if owner.debug else [])]
     base += ["--config", str(owner.config)] if owner.config else []

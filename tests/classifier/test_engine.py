@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import openvino
 import psutil
 import pytest
 from hypothesis import given
@@ -16,6 +17,8 @@ from classifier.engine import Engine, batch_shapes, plan
 from classifier.folders import bundled
 from contracts.errors import ModelError, StageError
 from contracts.settings import ClassifierSettings, ModelsSettings
+
+BFLOAT16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
@@ -66,6 +69,29 @@ def test_the_runtimes_agree() -> None:
     ours, theirs = (Engine(bundled()["default"], runtime_name=name) for name in ("openvino", "tensorflow"))
     assert (ours.runtime, theirs.runtime) == ("openvino", "tensorflow")
     np.testing.assert_allclose(ours.classify(faces), theirs.classify(faces), atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "tensorflow"])
+def test_sixteen_bits_change_an_answer_by_little(runtime: str) -> None:
+    faces = crops(100)
+    whole, half = (
+        Engine(bundled()["default"], runtime_name=runtime, precision=precision).classify(faces)
+        for precision in ("float32", "bfloat16")
+    )
+    assert bool(np.abs(whole - half).max() > 0) is (runtime == "tensorflow" or BFLOAT16)
+    assert np.abs(whole - half).max() < 0.06
+    assert np.abs(whole - half).mean() < 0.003
+
+
+def test_the_pipeline_takes_sixteen_bits_only_where_they_are_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = crops(20)
+    model = bundled()["default"]
+    exact = Engine(model, precision="float32").classify(faces)
+    settings = ClassifierSettings(runtime="openvino")
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "FP16", "INT8"])
+    assert np.array_equal(open_classifier(settings, ModelsSettings()).classify(faces), exact)
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "BF16"])
+    assert np.array_equal(open_classifier(settings, ModelsSettings()).classify(faces), exact) is not BFLOAT16
 
 
 def test_light_and_contrast_do_not_change_the_answer(engine: Engine) -> None:
