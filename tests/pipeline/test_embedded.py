@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -125,6 +126,15 @@ def test_of_a_batch_that_is_refused_only_the_guilty_frames_are_lost(tmp_path: Pa
     )
     assert dead > 0
     assert stored == faces > 0
+
+
+def test_faces_are_classified_in_company_while_more_of_them_are_on_their_way(
+    tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.embedded.COMPANY", 1.0)  # however slow the machine is
+    embedded, database = run(tmp_path, classifier, lambda _: time.sleep(0.002))
+    assert select(database, "SELECT frames, status FROM run") == [(100, "finished")]
+    assert embedded.meter.figures()["classify"]["batches"] < 20
 
 
 def test_a_fault_that_nobody_foresaw_ends_the_run_and_keeps_what_was_done(
