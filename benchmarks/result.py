@@ -144,9 +144,8 @@ def number(value: float, digits: int) -> str:
 def _drawn(table: Table) -> RichTable:
     drawn = RichTable(title=table.title, title_justify="left", title_style="bold")
     for place, column in enumerate(table.columns):
-        drawn.add_column(
-            column.name + (f"\n{column.unit}" if column.unit else ""), justify="right" if place else "left"
-        )
+        name = column.name + (f"\n{column.unit}" if column.unit else "")
+        drawn.add_column(name, justify="right" if place else "left", no_wrap=not place)
     for row in table.rows:
         drawn.add_row(*(_text(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)))
     return drawn
