@@ -20,6 +20,7 @@ Batch: TypeAlias = tuple[Any, dict[str, Any], dict[str, Any]]
 """pictures f32[B, H, W, C] of 0 to 255, {head: target shares f32[B, classes]}, {head: weights f32[B]}"""
 
 ERASED: Final = (0.02, 0.15)  # share of the picture that a rectangle covers
+SOFTER: Final = (1 / 2, 1 / 3, 1 / 4)  # of the side, so many pixels are left
 ASPECT: Final = math.log(3.3)  # its sides differ up to so much
 
 
@@ -83,7 +84,14 @@ def distort(images: Any, how: Distortion, seed: Any) -> Any:
     if how.brightness:
         images += between(-how.brightness, how.brightness, 1, 1, 1) * 255
     images = tf.clip_by_value(images, 0, 255)
-    return _erased(images, how.erasing, between) if how.erasing else images
+    if how.erasing:
+        images = _erased(images, how.erasing, between)
+    if how.softening:
+        images = _softened(images, how.softening, between)
+    if how.noise:
+        grain = tf.random.stateless_normal(images.shape, next(seeds)) * between(0, how.noise, 1, 1, 1) * 255
+        images = tf.clip_by_value(images + grain, 0, 255)
+    return images
 
 
 def _moved(images: Any, mirror: Any, turn: Any, scale: Any, across: Any, down: Any) -> Any:
@@ -112,6 +120,18 @@ def _erased(images: Any, share: float, between: Callable[..., Any]) -> Any:
     rows, columns = tf.range(height, dtype=tf.float32)[None, :, None], tf.range(width, dtype=tf.float32)[None, None]
     inside = (tf.abs(rows - y) <= half_y) & (tf.abs(columns - x) <= half_x) & (between(0, 1, 1, 1) < share)
     return tf.where(inside[..., None], between(0, 255, height, width, channels), images)
+
+
+def _softened(images: Any, share: float, between: Callable[..., Any]) -> Any:
+    """Some pictures become what a face is that was far away or out of focus."""
+    _, height, width, _ = images.shape
+    draw = between(0, 1, 1, 1, 1) / share
+    for place, factor in enumerate(SOFTER):
+        small = tf.image.resize(images, (round(height * factor), round(width * factor)), method="area")
+        soft = tf.image.resize(small, (height, width), method="bilinear")
+        chosen = (draw >= place / len(SOFTER)) & (draw < (place + 1) / len(SOFTER))
+        images = tf.where(chosen, soft, images)
+    return images
 
 
 def _mixed(images: Any, labels: Any, votes: Any, voted: Any, *, alpha: float, seed: Any) -> tuple[Any, Any, Any, Any]:

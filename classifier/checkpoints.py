@@ -26,6 +26,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     data: str  # path of the data set
     command: str
     teacher: str | None = None  # folder of its model
+    start: str | None = None  # folder of the model whose weights the training starts with; at random without
     made_with: dict[str, str] = {}  # package -> version
 
 

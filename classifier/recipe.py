@@ -30,6 +30,8 @@ class Distortion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     brightness: float = 0.0
     contrast: float = 0.0
     erasing: float = 0.0  # share of the pictures that lose a rectangle (Zhong et al., 2017)
+    softening: float = 0.0  # share of the pictures that are shrunk, to a quarter at most, and enlarged again
+    noise: float = 0.0  # the largest deviation
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +119,7 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
         architecture=architecture, phases=(phase,), batch_size=128, label_smoothing=0.1, average=0.999,
         votes=0.5, held_out=0.03,
         distortion=Distortion(
-            flip=True, rotation=0.03, shift=0.08, zoom=0.12, brightness=0.2, contrast=0.3, erasing=0.3
+            flip=True, rotation=0.03, shift=0.08, zoom=0.12, brightness=0.2, contrast=0.3, erasing=0.3,
+            softening=0.3, noise=0.08,
         ),
     )  # fmt: skip

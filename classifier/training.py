@@ -17,7 +17,7 @@ from classifier import evaluation, finishing, metrics
 from classifier.architectures import architecture
 from classifier.architectures.transfer import freeze
 from classifier.augmentation import batches
-from classifier.card import CARD_FILE, Training
+from classifier.card import CARD_FILE, WEIGHTS_FILE, Training, read_card
 from classifier.checkpoints import Checkpoints, Run, State, write_run
 from classifier.datasets import Examples
 from classifier.distillation import Student, read_teacher
@@ -67,6 +67,8 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     state = checkpoints.state() if resume else State()
     options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
     network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
+    if run.start and not resume:
+        _start_with(network, Path(run.start), recipe)
     teacher = read_teacher(Path(run.teacher), heads, recipe.classes, module.INPUT) if run.teacher else None
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -103,6 +105,16 @@ def _check(folder: Path, checkpoints: Checkpoints, resume: bool) -> None:
         raise InputError(f"{folder} holds an unfinished training: go on with --resume {folder}, or name another folder")
     if not resume and finished:
         raise InputError(f"{folder} holds a finished model: name another folder")
+
+
+def _start_with(network: Any, folder: Path, recipe: Recipe) -> None:
+    """Gives a network the weights of a model of the same kind. Raises InputError for one that is not."""
+    card = read_card(folder)
+    if card.architecture != recipe.architecture:
+        raise InputError(f"the model {card.name} is a {card.architecture}, to be trained is a {recipe.architecture}")
+    if set(card.heads) != set(network.output) or any(h.classes != recipe.classes for h in card.heads.values()):
+        raise InputError(f"the model {card.name} answers other things ({', '.join(card.heads)}) than are to be learnt")
+    network.set_weights(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
 
 
 def _shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:

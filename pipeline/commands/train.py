@@ -20,6 +20,9 @@ def train(
     preset: Annotated[str | None, typer.Option(help="Recipe: ours, or the paper's as paper.")] = None,
     classes: Annotated[str | None, typer.Option(help="Learn these emotions only: happy,sad,neutral.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Learn from this model as well: its name or folder.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="Begin with this model's weights: its name or folder.", show_default=False)
+    ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Without ImageNet's weights.")] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch.")] = None,
@@ -49,7 +52,7 @@ def train(
         owner: Context = context.obj
         folder = output
         run = _run(
-            owner, data, output, architecture, preset, teacher, classes=classes, from_scratch=from_scratch,
+            owner, data, output, architecture, preset, teacher, start_from, classes=classes, from_scratch=from_scratch,
             epochs=epochs, batch_size=batch_size, rate=rate, seed=seed,
         )  # fmt: skip
     path = data if resume is None and data is not None else Path(run.data)
@@ -70,15 +73,18 @@ def train(
 
 def _run(
     owner: Context, data: Path, output: Path, architecture: str, preset: str | None, teacher: str | None,
-    **changes: Any,
+    start_from: str | None, **changes: Any,
 ) -> Any:  # fmt: skip
     from classifier.architectures import preset as recipe_of
     from classifier.checkpoints import Run
     from classifier.folders import find_model
     from classifier.recipe import changed
 
+    def folder(model: str | None) -> str | None:
+        return str(find_model(model, owner.settings({}).models).resolve()) if model else None
+
     recipe = changed(recipe_of(architecture, preset or "ours"), distil=teacher is not None, **changes)
-    said = {"architecture": architecture, "preset": preset, "teacher": teacher, **changes}
+    said = {"architecture": architecture, "preset": preset, "teacher": teacher, "start_from": start_from, **changes}
     flags = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for name, value in said.items()
@@ -86,7 +92,7 @@ def _run(
     ]
     return Run(
         recipe=recipe, data=str(data.resolve()),
-        teacher=str(find_model(teacher, owner.settings({}).models).resolve()) if teacher else None,
+        teacher=folder(teacher), start=folder(start_from),
         command=" ".join(["affectstream train", f"--data {data.name}", f"--output {output.name}", *flags]),
     )  # fmt: skip
 

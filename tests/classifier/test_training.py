@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from classifier import datasets, evaluation, training
+from classifier.augmentation import distort
 from classifier.card import WEIGHTS_FILE, file_sha256, read_card
 from classifier.checkpoints import Run, read_run
 from classifier.datasets import Examples
 from classifier.finishing import Finished
 from classifier.folders import bundled
-from classifier.recipe import Distillation, Phase, Recipe, Watching
+from classifier.recipe import Distillation, Distortion, Phase, Recipe, Watching
 from contracts.errors import InputError
 from tests.classifier.making import QUICK, stripes, with_phases, write_tree
 
@@ -33,6 +34,7 @@ def train(
     stop: int = 0,
     resume: bool = False,
     teacher: Path | None = None,
+    start: Path | None = None,
 ) -> tuple[Finished, list[training.Progress]]:
     """Trains, and stops after so many steps."""
     seen: list[training.Progress] = []
@@ -42,7 +44,8 @@ def train(
         if at.step == stop:
             raise Stopped
 
-    run = Run(recipe=recipe, data="stripes", command="-", teacher=str(teacher) if teacher else None)
+    taught, started = (str(folder) if folder else None for folder in (teacher, start))
+    run = Run(recipe=recipe, data="stripes", command="-", teacher=taught, start=started)
     return training.train(examples, run, folder, report, resume=resume), seen
 
 
@@ -158,6 +161,21 @@ def test_a_teacher_of_other_crops_or_classes_is_refused(
         train(tmp_path / "b", few, stripes(600, 1), teacher=learnt[0])
 
 
+def test_a_training_may_begin_where_another_ended(
+    tmp_path: Path, learnt: tuple[Path, Finished, list[training.Progress]]
+) -> None:
+    still = with_phases(QUICK, Phase(epochs=1, optimizer="sgd", rate=1e-9))
+    fresh, _ = train(tmp_path / "fresh", still, stripes(1000, 1))
+    going_on, _ = train(tmp_path / "on", still, stripes(1000, 1), start=learnt[0])
+    assert fresh.card.accuracy["fer2013"] < 0.6
+    assert going_on.card.accuracy["fer2013"] > 0.95
+    with pytest.raises(InputError, match="is a fern, to be trained is a cnn2"):
+        train(tmp_path / "a", still, stripes(600, 1), start=bundled()["default"])
+    few = msgspec.structs.replace(still, classes=("happy", "sad"))
+    with pytest.raises(InputError, match="answers other things"):
+        train(tmp_path / "b", few, stripes(600, 1), start=learnt[0])
+
+
 def test_a_model_of_few_classes_says_so_and_is_measured_on_those(tmp_path: Path) -> None:
     recipe = msgspec.structs.replace(QUICK, classes=("happy", "sad", "neutral"), votes=0.0, batch_size=16)
     finished, _ = train(tmp_path / "three", recipe, stripes(800, 6))
@@ -196,3 +214,30 @@ def test_a_split_that_is_not_there_is_named() -> None:
         evaluation.measure(bundled()["default"], stripes(20, 1), "private")
     with pytest.raises(InputError, match="no split 'holiday'"):
         evaluation.measure(bundled()["default"], stripes(20, 1), "holiday")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Distortion(flip=True), Distortion(rotation=0.1), Distortion(erasing=1.0), Distortion(softening=1.0),
+        Distortion(noise=0.1), Distortion(brightness=0.3, contrast=0.3), Distortion(shift=0.2, zoom=0.2),
+    ],
+)  # fmt: skip
+def test_each_distortion_changes_pictures_stays_in_range_and_can_be_repeated(how: Distortion) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (32, 24, 24, 1)).astype(np.float32)
+    first, again, other = (np.asarray(distort(pictures, how, [1, seed])) for seed in (2, 2, 3))
+    assert first.shape == pictures.shape
+    assert 0 <= first.min() <= first.max() <= 255
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, pictures)
+    assert np.array_equal(np.asarray(distort(pictures, Distortion(), [1, 2])), pictures)
+
+
+def test_softening_takes_the_detail_and_leaves_the_light() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 24, 24, 1)).astype(np.float32)
+    soft = np.asarray(distort(pictures, Distortion(softening=0.5), [1, 2]))
+    touched = np.abs(soft - pictures).max(axis=(1, 2, 3)) > 0
+    assert 16 < touched.sum() < 48
+    assert (soft[touched].std(axis=(1, 2, 3)) < 0.7 * pictures[touched].std(axis=(1, 2, 3))).all()
+    assert np.abs(soft.mean(axis=(1, 2, 3)) - pictures.mean(axis=(1, 2, 3))).max() < 8
