@@ -35,6 +35,7 @@ class Frame(FrameId, frozen=True, kw_only=True, tag=True):
     """A picture as the source gave it."""
 
     picture: Picture
+    jpeg: bytes = b""  # the same, where the source sends JPEG: it need not be encoded again
 
 
 class JpegFrame(FrameId, frozen=True, kw_only=True, tag=True):

@@ -115,7 +115,9 @@ class RedisSettings(Section):
     prefix: str = Field("affectstream", description="beginning of all keys")
     shards: int = Field(4, ge=1, le=1024, description="streams that the cameras are spread over; the same everywhere")
     backlog: int = Field(128, ge=1, description="frames of one shard that may wait: ingest holds back beyond")
-    jpeg_quality: int = Field(90, ge=30, le=100, description="of the pictures between processes")
+    jpeg_quality: int = Field(
+        90, ge=30, le=100, description="of the pictures between processes; a camera's own JPEG stays"
+    )
     attempts: int = Field(3, ge=1, description="tries before a frame becomes a dead letter")
     take_over_after: Seconds = Field(
         10.0, gt=0, description="what a worker has held for so long without an answer goes to another"

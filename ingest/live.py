@@ -15,8 +15,11 @@ from ingest.runs import Run
 
 log = logging.getLogger("affectstream.ingest")
 
-Shot: TypeAlias = Callable[[], Picture]
-"""A captured picture that is converted when somebody wants it: most of those that are skipped never are."""
+Shot: TypeAlias = Callable[[], tuple[Picture, bytes]]
+"""A captured picture, and the same as JPEG if that is how it came, else nothing.
+
+It is converted when somebody wants it: most of those that are skipped never are.
+"""
 
 Connect: TypeAlias = Callable[[Event], Generator[Shot, None, None]]
 """Opens a connection and yields what it captures, until the event is set or the camera ends it.
@@ -153,13 +156,13 @@ class LiveSource:
                     why = taken
                 else:
                     shot, captured_at = taken
-                    picture = shot()
+                    picture, jpeg = shot()
                     if not run.frames:
                         run.start = run.latest = captured_at
                         patience = self._settings.stall_seconds
                         log.info("%s: receiving %s", self.camera_id, self._name)
                         yield run.started(picture)
-                    yield run.frame(picture, captured_at)
+                    yield run.frame(picture, captured_at, jpeg)
         finally:
             connection.close()
         if run.frames:

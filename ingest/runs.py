@@ -39,7 +39,7 @@ class Run:
             live=self.live,
         )
 
-    def frame(self, picture: Picture, captured_at: int) -> Frame:
+    def frame(self, picture: Picture, captured_at: int, jpeg: bytes = b"") -> Frame:
         """The next frame, captured at that time (UTC ns), or at its predecessor's if that was later."""
         captured_at = max(captured_at, self.latest)
         self._interval = captured_at - self.latest
@@ -51,6 +51,7 @@ class Run:
             seq=self.frames - 1,
             captured_at=captured_at,
             picture=picture,
+            jpeg=jpeg,
         )
 
     def ended(self, error: str | None, *, last_frame: int | None = None, interrupted: bool = False) -> RunEnded:

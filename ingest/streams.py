@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import av
 import av.error
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from contracts.addresses import clean_camera_id, redact
 from contracts.errors import SourceError
@@ -51,6 +52,7 @@ def _shots(address: str, settings: IngestSettings, stop: Event) -> Generator[Sho
                 raise SourceError("it answers, but sends no video that can be decoded; check the address")
             stream.thread_type = "SLICE"  # decoding whole frames in parallel would hold some of them back
             convert = Pictures()
+            sends_jpeg = stream.codec_context.name == "mjpeg"
             metronome = Metronome(stop) if _comes_in_advance(address, container) else None
             for packet in container.demux(stream):
                 if stop.is_set():
@@ -63,7 +65,7 @@ def _shots(address: str, settings: IngestSettings, stop: Event) -> Generator[Sho
                     if metronome and frame.time is not None:
                         metronome.wait(frame.time)
                     arrived = True
-                    yield partial(_convert, convert, frame)
+                    yield partial(_convert, convert, frame, packet if sends_jpeg else None)
         if arrived:
             return
     except av.error.FFmpegError as error:
@@ -79,8 +81,19 @@ def _comes_in_advance(address: str, container: InputContainer) -> bool:
     return address.lower().startswith("http") and (container.format.name in {"hls", "dash"} or bool(container.duration))
 
 
-def _convert(convert: Pictures, frame: av.VideoFrame) -> Picture:
-    return convert(frame)
+def _convert(
+    convert: Pictures, frame: av.VideoFrame, packet: "av.Packet[VideoStream] | None"
+) -> tuple[Picture, bytes]:  # fmt: skip
+    return convert(frame), _jpeg(bytes(packet), frame) if packet else b""
+
+
+def _jpeg(data: bytes, frame: av.VideoFrame) -> bytes:
+    """What the camera sent, if any decoder makes the same picture of it; else nothing.
+
+    Some cameras leave out the Huffman tables or the end, send two fields for a frame, or lie on their side.
+    """
+    whole = data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9" and b"\xff\xc4" in data
+    return data if whole and not frame.interlaced_frame and not frame.rotation else b""
 
 
 class Metronome:

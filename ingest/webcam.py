@@ -45,5 +45,5 @@ def _shots(index: int, stop: Event) -> Generator[Shot, None, None]:
         camera.release()
 
 
-def _as_it_is(picture: Picture) -> Picture:
-    return picture
+def _as_it_is(picture: Picture) -> tuple[Picture, bytes]:
+    return picture, b""

@@ -182,7 +182,7 @@ class Feed:
         try:
             message = JpegFrame(
                 camera_id=self.camera_id, run_id=run_id, seq=frame.seq, captured_at=at,
-                jpeg=to_jpeg(frame.picture, self._settings.redis.jpeg_quality),
+                jpeg=frame.jpeg or to_jpeg(frame.picture, self._settings.redis.jpeg_quality),
             )  # fmt: skip
         except StageError as error:
             message = Tombstone(

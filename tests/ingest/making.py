@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -88,11 +88,12 @@ def silent_server() -> Iterator[int]:
 
 class JpegCamera:
     """A camera that sends JPEGs over HTTP. `sizes` are shown in turn, one each picture; `limit` pictures, if any, are
-    followed by silence, or by hanging up."""
+    followed by silence, or by hanging up. `damage` is done to each."""
 
     def __init__(
-        self, *, sizes: Sequence[tuple[int, int]] = ((160, 96),), limit: int = 0, hang_up: bool = False
-    ) -> None:
+        self, *, sizes: Sequence[tuple[int, int]] = ((160, 96),), limit: int = 0, hang_up: bool = False,
+        damage: Callable[[bytes], bytes] = lambda jpeg: jpeg,
+    ) -> None:  # fmt: skip
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -106,8 +107,9 @@ class JpegCamera:
                     while not limit or number < limit:
                         width, height = sizes[number * len(sizes) // (limit or 10**9)]
                         _, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 40 + number % 100, np.uint8))
-                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                        self.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
+                        sent = damage(jpeg.tobytes())
+                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(sent)}\r\n\r\n"
+                        self.wfile.write(head.encode() + sent + b"\r\n")
                         number += 1
                         time.sleep(0.03)
                     if not hang_up:

@@ -19,6 +19,7 @@ from contracts.settings import IngestSettings
 from contracts.stages import Source
 from ingest import open_source
 from ingest.live import LiveSource, Shot
+from pipeline.jpeg import to_picture
 from tests.ingest.making import Events, JpegCamera, ending, frames, free_port, record, silent_server
 from tests.services.rtsp import RtspServer, why_not
 
@@ -202,6 +203,34 @@ def test_a_change_of_size_in_mid_stream_changes_nothing_else() -> None:
     assert {shot.picture.shape for shot in frames(events)} == {(96, 160, 3), (240, 320, 3)}
 
 
+def test_jpeg_that_a_camera_sends_is_passed_on_as_it_came() -> None:
+    sent: list[bytes] = []
+
+    def noted(jpeg: bytes) -> bytes:
+        sent.append(jpeg)
+        return jpeg
+
+    with JpegCamera(damage=noted) as server:
+        events = watch(camera(server.url), lambda so_far: len(frames(so_far)) == 5)
+    for shot in frames(events):
+        assert shot.jpeg in sent
+        assert np.array_equal(to_picture(shot.jpeg), shot.picture)
+
+
+def _without_tables(jpeg: bytes) -> bytes:
+    while (at := jpeg.find(b"\xff\xc4")) > 0:
+        jpeg = jpeg[:at] + jpeg[at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big") :]
+    return jpeg
+
+
+@pytest.mark.parametrize("damage", [_without_tables, lambda jpeg: jpeg[:-2]], ids=["tables", "end"])
+def test_jpeg_that_not_everybody_can_read_is_not_passed_on(damage: Callable[[bytes], bytes]) -> None:
+    with JpegCamera(damage=damage) as server:
+        events = watch(camera(server.url), lambda so_far: len(frames(so_far)) == 3)
+    assert {shot.jpeg for shot in frames(events)} == {b""}
+    assert all(shot.picture.shape == (96, 160, 3) for shot in frames(events))
+
+
 def test_a_slow_consumer_gets_fresh_frames_and_the_skipped_are_counted() -> None:
     ages = []
 
@@ -273,7 +302,7 @@ def test_whatever_a_driver_throws_ends_the_connection_in_one_clean_line() -> Non
     def broken(stop: threading.Event) -> Generator[Shot, None, None]:
         if not stop.is_set():
             raise ValueError("rtsp://a:s3cret@cam\nsecond line")
-        yield lambda: np.zeros((8, 8, 3), np.uint8)
+        yield lambda: (np.zeros((8, 8, 3), np.uint8), b"")
 
     source = LiveSource("cam", "cam", IngestSettings(), broken)
     with pytest.raises(SourceError, match=r"^cam: reading failed \(ValueError\)$"):

@@ -5,21 +5,27 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
+import pytest
 from redis import Redis
 
 from contracts.messages import FrameEmotions, RunEnded, RunStarted, Tombstone
 from contracts.settings import IngestSettings, RedisSettings
 from ingest.live import LiveSource, Shot
+from pipeline.jpeg import to_jpeg, to_picture
 from pipeline.link import Link
 from pipeline.streams import fields
+from pipeline.workers import detect, ingest
 from pipeline.workers.ingest import Feed
 from tests.pipeline.distributed.crew import Looker, add, crew, feed_demo, haar, nothing_left, seqs
 from tests.pipeline.distributed.redis_side import (
+    JPEG,
     faces,
     leftovers,
     link_to,
+    picture,
     stream,
 )
 from tests.services.redis import RedisServer
@@ -47,6 +53,32 @@ def test_the_demo_goes_through_whole_and_leaves_nothing_behind(
         assert not other.error
         assert max(workers.reader.batches) > 3  # faces of several frames in one call
     assert sum(len(redis.xinfo_consumers(name, group)) for name, group in _groups(settings)) == 0
+
+
+@pytest.mark.parametrize("as_jpeg", [False, True], ids=["a picture", "JPEG"])
+def test_a_picture_is_encoded_once_if_at_all_and_decoded_once(
+    as_jpeg: bool, settings: RedisSettings, link: Link, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, decoder = Mock(wraps=to_jpeg), Mock(wraps=to_picture)
+    monkeypatch.setattr(ingest, "to_jpeg", encoder)
+    monkeypatch.setattr(detect, "to_picture", decoder)
+
+    def shots(stop: threading.Event) -> Generator[Shot, None, None]:
+        while not stop.wait(0.02):
+            yield lambda: (picture(), JPEG if as_jpeg else b"")
+
+    with crew(settings) as workers:
+        workers.classify()
+        workers.detect(Looker())
+        feed = Feed(LiveSource("x", "live", IngestSettings(), shots), link, workers.settings, say=workers.said.append)
+        feed.start()
+        workers.wait_for(lambda: feed.published > 10)
+        feed.stop()
+        workers.wait_for(lambda: not feed.alive)
+        workers.wait_for(nothing_left(redis, settings))
+    assert encoder.call_count == (0 if as_jpeg else feed.published)
+    assert decoder.call_count == feed.published
+    assert not as_jpeg or {call.args[0] for call in decoder.call_args_list} == {JPEG}
 
 
 def _groups(settings: RedisSettings) -> list[tuple[str, str]]:
@@ -113,7 +145,7 @@ def test_a_camera_faster_than_the_workers_skips_stays_fresh_and_says_how_often(
     def shots(stop: threading.Event) -> Generator[Shot, None, None]:
         picture = np.full((240, 320, 3), 90, np.uint8)
         while not stop.wait(0.01):
-            yield lambda: picture
+            yield lambda: (picture, b"")
 
     with crew(settings, ingest={"reconnect_first": 0.1}) as workers:
         workers.classify()
