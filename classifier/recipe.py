@@ -68,6 +68,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     options: dict[str, float] = {}  # what the architecture's `build` takes
     pretrained: bool = False  # the base starts from ImageNet's weights
     distillation: Distillation | None = None
+    blend: float = 0.0  # share of the weights that a training began with in those that it ends with
     seed: int = 1
 
     @property
@@ -79,6 +80,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def changed(
     recipe: Recipe, *, epochs: int | None = None, batch_size: int | None = None, rate: float | None = None,
     seed: int | None = None, classes: str | None = None, from_scratch: bool = False, distil: bool = False,
+    blend: float | None = None,
 ) -> Recipe:  # fmt: skip
     """The recipe with what a user wants otherwise. `epochs` and `rate` are those of the last phase.
 
@@ -95,6 +97,7 @@ def changed(
         seed=recipe.seed if seed is None else seed,
         classes=recipe.classes if classes is None else _classes(classes),
         pretrained=recipe.pretrained and not from_scratch,
+        blend=recipe.blend if blend is None else blend,
         distillation=(recipe.distillation or Distillation()) if distil else None,
     )  # fmt: skip
 

@@ -78,6 +78,8 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     for number in range(state.phase, len(recipe.phases)):
         course.follow(number)
     network = course.network
+    if run.start:
+        _blend(network, Path(run.start), recipe.blend)
     keras.mixed_precision.set_global_policy("float32")
     device = "GPU" if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     made = Training(
@@ -115,6 +117,16 @@ def _start_with(network: Any, folder: Path, recipe: Recipe) -> None:
     if set(card.heads) != set(network.output) or any(h.classes != recipe.classes for h in card.heads.values()):
         raise InputError(f"the model {card.name} answers other things ({', '.join(card.heads)}) than are to be learnt")
     network.set_weights(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
+
+
+def _blend(network: Any, start: Path, share: float) -> None:
+    """So much of the weights that the training began with: what they knew is kept, and what was learnt as well.
+
+    Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
+    """
+    before = keras.models.load_model(start / WEIGHTS_FILE, compile=False).get_weights()
+    pairs = zip(before, network.get_weights(), strict=True)
+    network.set_weights([share * old + (1 - share) * new for old, new in pairs])
 
 
 def _shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:

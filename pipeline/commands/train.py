@@ -23,6 +23,9 @@ def train(
     start_from: Annotated[
         str | None, typer.Option(help="Begin with this model's weights: its name or folder.", show_default=False)
     ] = None,
+    blend: Annotated[
+        float | None, typer.Option(min=0, max=1, help="So much of those weights is in the result.", show_default="0")
+    ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Without ImageNet's weights.")] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch.")] = None,
@@ -42,6 +45,8 @@ def train(
 
     if resume is None and (data is None or output is None):
         raise InputError("--data and --output are needed, or --resume FOLDER")
+    if blend and start_from is None:
+        raise InputError("--blend is of the weights that --start-from names")
     choose_backend()
     with waiting("starting"), native_stderr_held_back():
         from classifier import training
@@ -53,7 +58,7 @@ def train(
         folder = output
         run = _run(
             owner, data, output, architecture, preset, teacher, start_from, classes=classes, from_scratch=from_scratch,
-            epochs=epochs, batch_size=batch_size, rate=rate, seed=seed,
+            epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
         )  # fmt: skip
     path = data if resume is None and data is not None else Path(run.data)
     with waiting(f"reading {path.name}"):

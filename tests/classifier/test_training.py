@@ -169,6 +169,11 @@ def test_a_training_may_begin_where_another_ended(
     going_on, _ = train(tmp_path / "on", still, stripes(1000, 1), start=learnt[0])
     assert fresh.card.accuracy["fer2013"] < 0.6
     assert going_on.card.accuracy["fer2013"] > 0.95
+    half = msgspec.structs.replace(QUICK, blend=0.5)
+    train(tmp_path / "half", half, stripes(1000, 2), start=learnt[0])
+    train(tmp_path / "whole", QUICK, stripes(1000, 2), start=learnt[0])
+    for begun, blended, ended in zip(*map(weights, (learnt[0], tmp_path / "half", tmp_path / "whole")), strict=True):
+        np.testing.assert_allclose(blended, (begun + ended) / 2, atol=2e-3)
     with pytest.raises(InputError, match="is a fern, to be trained is a cnn2"):
         train(tmp_path / "a", still, stripes(600, 1), start=bundled()["default"])
     few = msgspec.structs.replace(still, classes=("happy", "sad"))
