@@ -5,49 +5,15 @@ from typing import Final
 
 from nicegui import ui
 
-from contracts.emotions import COLOURS
 from contracts.settings import Settings
 from dashboards.live.charts import Chart
-from dashboards.live.now import CameraNow, PersonNow, Trace, short_name
+from dashboards.live.lists import People
+from dashboards.live.now import CameraNow, PersonNow, Trace
 from dashboards.live.parts import Meter, heading, percent, recolour, swatch
 
-MOST_LEFT: Final = 8
-"""People who have left that a card still shows."""
 STATES: Final = {
     "finished": "ended", "interrupted": "stopped", "lost": "lost, is tried again", "failed": "failed",
 }  # fmt: skip
-
-
-class PersonButton:
-    """A person on a camera's card; opens their own view."""
-
-    def __init__(self, person: PersonNow, opened: Callable[[str], None]) -> None:
-        self.element: Final = ui.element("button").classes("person").props("type=button")
-        self.element.on("click", lambda: opened(person.person_id))
-        with self.element:
-            ui.label(short_name(person.person_id)).classes("who")
-            self._feels: Final = ui.label().classes("feels")
-            self._meter: Final = Meter()
-        self.present = True
-        self._said = ""
-
-    def show(self, person: PersonNow, *, present: bool) -> None:
-        """Brings it up to date."""
-        feels = person.dominant if present else "left"
-        said = (
-            f"Person {short_name(person.person_id)}, {feels}, stress {percent(person.stress)}"
-            f"{', stressed' if person.stressed else ''}: open"
-        )
-        if said == self._said and present == self.present:
-            return
-        self._said = said
-        self._feels.set_text(feels)
-        self._meter.show(person.stress, stressed=person.stressed)
-        self.element.style(f"--is: {COLOURS[person.dominant]}")
-        self.element.props["aria-label"] = said
-        if present != self.present:
-            self.present = present
-            self.element.classes(add="" if present else "left", remove="left" if present else "")
 
 
 class CameraCard:
@@ -59,7 +25,6 @@ class CameraCard:
         self._per_person: Final = not settings.privacy.aggregate
         self._opened: Final = opened
         self._why: ui.label | None = None
-        self._buttons: Final[dict[str, PersonButton]] = {}
         self.element: Final = ui.element("section").classes("card")
         self.element.props["aria-label"] = f"Camera {camera_id}"
         self.element.props["data-card"] = camera_id
@@ -84,10 +49,7 @@ class CameraCard:
                 self._meter = Meter()
                 self._stress = ui.label()
         if self._per_person:
-            self._people = ui.element("div").classes("people").props('role=group aria-label="People"')
-            with self._people:
-                self._nobody = ui.label("Nobody in the last minutes.").classes("dim")
-                self._more = ui.label().classes("dim")
+            self._people = People(lambda person_id: self._opened(self.camera_id, person_id))
 
     def _screen(self, settings: Settings) -> None:
         with ui.element("div").classes("screen"):
@@ -122,37 +84,10 @@ class CameraCard:
         self._meter.show(now.stress, stressed=stressed)
         self._stress.set_text(percent(now.stress))
         if self._per_person:
-            self._show_people(people, present)
+            self._people.show(people, present)
         self.chart.show(
             trace, f"Emotions and stress of the last minutes. Now: {_feels(now)}, stress {percent(now.stress)}"
         )
-
-    def _show_people(self, people: list[PersonNow], present: set[str]) -> None:
-        left = [person for person in people if person.person_id not in present]
-        shown = {person.person_id: person for person in people if person.person_id in present}
-        shown |= {person.person_id: person for person in left[-MOST_LEFT:]}
-        for person_id in self._buttons.keys() - shown.keys():
-            self._buttons.pop(person_id).element.delete()
-        for person in shown.values():
-            here = person.person_id in present
-            if (button := self._buttons.get(person.person_id)) is None:
-                with self._people:
-                    button = self._buttons[person.person_id] = PersonButton(
-                        person, lambda person_id: self._opened(self.camera_id, person_id)
-                    )
-                self._place(button, here)
-            elif button.present != here:
-                self._place(button, here)
-            button.show(person, present=here)
-        self._nobody.set_visibility(not shown)
-        more = len(people) - len(shown)
-        self._more.set_text(f"and {more} more before")
-        self._more.set_visibility(more > 0)
-
-    def _place(self, button: PersonButton, here: bool) -> None:
-        """Who is here stands before those who have left; then as they came."""
-        before = sum(1 for other in self._buttons.values() if other is not button and other.present)
-        button.element.move(self._people, target_index=before if here else len(self._buttons) - 1)
 
 
 def _count(people: int) -> str:

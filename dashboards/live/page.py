@@ -14,8 +14,9 @@ from starlette.websockets import WebSocket
 from contracts.emotions import EMOTIONS
 from contracts.settings import Settings
 from dashboards.live.cards import CameraCard
-from dashboards.live.hub import Hub, LiveEvent
-from dashboards.live.parts import clock, heading, swatch
+from dashboards.live.hub import Hub
+from dashboards.live.lists import Events
+from dashboards.live.parts import heading, swatch
 from dashboards.live.person import PersonView
 from dashboards.live.streaming import PictureStream
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 STATIC: Final = Path(__file__).parent / "static"
 EVERY: Final = 1.0
 """Seconds between looks at the hub; the pictures have a way of their own."""
-MOST_EVENTS: Final = 40
 EMPTY: Final = (
     ("A first look, with a built-in scene:", "affectstream run demo --pace realtime --live"),
     ("The first webcam, until Ctrl-C:", "affectstream run 0 --live"),
@@ -93,7 +93,7 @@ class Viewer:
                     self._empty = self._nothing_yet()
                 with ui.element("aside").classes("side").props('aria-label="Events"'):
                     heading("What happens")
-                    self._events = ui.element("div").classes("events").props('role=log aria-live=polite tabindex="0"')
+                    self._events = Events()
             ui.label("Guesses about expressions, not knowledge of feelings; the stress score is no diagnosis.").classes(
                 "foot"
             )
@@ -163,19 +163,10 @@ class Viewer:
         self._show_events()
 
     def _show_events(self) -> None:
-        news = self._hub.events(self._last_event)[-MOST_EVENTS:]
-        for event in news:
-            self._last_event = event.id
-            with self._events:
-                self._event(event).move(target_index=0)
-        for old in list(self._events.default_slot.children)[MOST_EVENTS:]:
-            old.delete()
-
-    def _event(self, event: LiveEvent) -> ui.element:
-        with ui.element("div").classes(f"event {event.kind}") as line:
-            ui.label(clock(event.at, self._zone)).classes("when")
-            ui.label(f"{event.camera_id}: {event.text}").classes("text")
-        return line
+        news = self._hub.events(self._last_event)
+        if news:
+            self._last_event = news[-1].id
+            self._events.add(news, self._zone)
 
     def _open(self, camera_id: str, person_id: str) -> None:
         if self._person is not None:

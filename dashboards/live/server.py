@@ -1,9 +1,11 @@
 """The live page and the REST API, served: one FastAPI app, in a thread of its own."""
 
+import asyncio
 import errno
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dashboards.live.hub import Hub
 
 GRACE: Final = 1  # seconds that open requests have to finish in when the server closes; streams are then cut
+DATE_EVERY: Final = 1.0  # seconds
 
 
 def make_app(hub: "Hub | None", store: Store, settings: Settings) -> FastAPI:
@@ -38,6 +41,28 @@ def make_app(hub: "Hub | None", store: Store, settings: Settings) -> FastAPI:
     return app
 
 
+class _Server(uvicorn.Server):
+    """Sleeps while nobody asks for anything; uvicorn's own wakes ten times a second to see whether it is to end."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending: Final = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # brings the Date of the answers up to date
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), DATE_EVERY)
+
+    def end(self) -> None:
+        """From any thread, also repeatedly."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._ending.set)
+
+
 class LiveServer:
     """Serves the app from a thread of its own. The caller closes hub and store, after this."""
 
@@ -45,7 +70,7 @@ class LiveServer:
         """Raises SettingsError where others could reach `settings.live.address` and there is no token."""
         self._settings: Final = settings.live
         # Signals stay with the main thread. Errors of ours are logged by the guard, in one line.
-        self._server: Final = uvicorn.Server(
+        self._server: Final = _Server(
             uvicorn.Config(
                 make_app(hub, store, settings),
                 log_config=None,
@@ -53,6 +78,7 @@ class LiveServer:
                 access_log=False,
                 server_header=False,
                 lifespan="on",
+                ws_per_message_deflate=False,  # JPEG does not get smaller, and trying costs as much as drawing it
                 timeout_graceful_shutdown=GRACE,
             )
         )
@@ -77,7 +103,7 @@ class LiveServer:
 
     def close(self) -> None:
         """Ends within a second or two, also where somebody still looks. May be called repeatedly."""
-        self._server.should_exit = True
+        self._server.end()
         if self._thread is not None:
             self._thread.join()
 

@@ -60,11 +60,117 @@ def stages(
     def measured() -> "list[Table]":
         from benchmarks import stages
 
-        return stages.measure(
-            video, settings, frames=frames, rounds=rounds, batches=batch or stages.BATCHES, note=note
-        )
+        return stages.measure(video, settings, frames=frames, rounds=rounds, batches=batch or stages.BATCHES, note=note)
 
     report("stages", measured, output)
+
+
+@bench_app.command()
+def storage(
+    postgres: Annotated[
+        str | None, typer.Option(metavar="URL", help="A Postgres database to write to as well.", show_default=False)
+    ] = None,
+    server: Annotated[bool, typer.Option("--server", help="Start a Postgres for it; from a checkout only.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="Observations of each measurement.")] = 40_000,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Observations of a transaction; repeatable.", show_default="2000, 100"),
+    ] = None,
+    rounds: Rounds = 3,
+    output: Output = None,
+) -> None:
+    """Observations into SQLite, and into Postgres: new ones, and the same again."""
+
+    def measured() -> "list[Table]":
+        from benchmarks import storage
+
+        return storage.measure(
+            postgres=postgres, server=server, rows=rows, batches=batch or storage.BATCHES, rounds=rounds, note=note
+        )
+
+    report("storage", measured, output)
+
+
+@bench_app.command()
+def distributed(
+    context: typer.Context,
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A recording.", show_default=False)],
+    each: Annotated[
+        list[int] | None, typer.Option(min=1, help="So many of each worker; repeatable.", show_default="1")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames for the steps by themselves.")] = 100,
+    rounds: Rounds = 2,
+    output: Output = None,
+) -> None:
+    """The workers beside one process, each step of a frame's way, batches under load; from a checkout only."""
+    settings = _settings(context, video)
+
+    def measured() -> "list[Table]":
+        from benchmarks import distributed
+
+        return distributed.measure(video, settings, rounds=rounds, each=each or [1], frames=frames, note=note)
+
+    report("distributed", measured, output)
+
+
+@bench_app.command()
+def scaling(
+    context: typer.Context,
+    curves: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CURVE...]", help="faces, sizes, cameras, memory, time.", show_default="all; time with --hours"
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=2, max=600, help="Length of each recording; even seconds.")] = 8.0,
+    video: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take the faces from this recording.", show_default="from the demo"),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Watch memory for so long, too, on a recording played again and again."),
+    ] = None,
+    rounds: Rounds = 3,
+    output: Output = None,
+) -> None:
+    """How cost grows with faces, pixels and cameras, and memory with cameras and time; recordings are made for it."""
+    settings = _settings(context, *([video] if video else []))
+
+    def measured() -> "list[Table]":
+        from benchmarks import scaling
+
+        return scaling.measure(
+            settings, curves=curves or scaling.CURVES, rounds=rounds, seconds=seconds,
+            people=str(video) if video else None, hours=hours, note=note,
+        )  # fmt: skip
+
+    report("scaling", measured, output)
+
+
+@bench_app.command()
+def live(
+    context: typer.Context,
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A recording.", show_default=False)],
+    rounds: Rounds = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="So long lasts the longer run of each way.")] = 15.0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Have Chromium look, too, on this machine.")
+    ] = True,
+    output: Output = None,
+) -> None:
+    """What the live page costs a run, with nobody, a client and a browser looking."""
+    if _settings(context, video).live.token is not None:
+        raise InputError("measure without live.token: the viewers have none")
+    owner: Context = context.obj
+    options = ["--config", str(owner.config)] if owner.config else []
+
+    def measured() -> "list[Table]":
+        from benchmarks import live
+
+        return live.measure(video, rounds=rounds, seconds=seconds, with_browser=browser, options=options, note=note)
+
+    report("live", measured, output)
 
 
 def _settings(context: typer.Context, *videos: Path) -> "Settings":
@@ -83,7 +189,8 @@ def report(name: str, measure: "Callable[[], list[Table]]", output: Path | None)
     if output is not None and not output.parent.is_dir():
         raise InputError(f"no folder {output.parent}")
     where = machine()
-    made = result(name, " ".join(["affectstream", *sys.argv[1:]]), where, measure())
+    said = [Path(word).name if "/" in word else word for word in sys.argv[1:]]  # folders are nobody's business
+    made = result(name, " ".join(["affectstream", *said]), where, measure())
     show(made)
     if output is not None:
         write(made, output)

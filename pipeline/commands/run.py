@@ -1,5 +1,6 @@
 """`affectstream run`: the whole job in one process."""
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -130,6 +131,8 @@ def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings",
             stack.callback(detector.close)
         hub = stack.enter_context(_shown(store, settings)) if live else None
         embedded = Embedded(sources, detectors, classifier, store, settings, hub)
+        gc.freeze()  # what has been loaded stays: no collection, with all threads waiting, needs to go through it again
+        stack.callback(gc.unfreeze)
         with Progress(sources, embedded) as progress:
             embedded.run(progress.update)
         runs = [progress.run for progress in embedded.runs]

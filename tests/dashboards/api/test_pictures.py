@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from tests.dashboards.api.serving import SIZE, Looking, configured, serving
 from tests.dashboards.api.test_resources import problem
@@ -76,3 +77,10 @@ def test_pictures_that_are_off_are_refused(url: str, path: str) -> None:
         looking.watch("door", seconds=1)
         answer = looking.client.get(f"/cameras/door/{path}")
         assert (answer.status_code, "privacy.pictures" in problem(answer)) == (403, True)
+
+
+def test_pictures_on_their_way_to_the_page_are_not_compressed_a_second_time(url: str) -> None:
+    with serving(configured(url)) as looking, connect(looking.url.replace("http:", "ws:") + "live/pictures") as one:
+        assert one.request is not None
+        assert "permessage-deflate" in one.request.headers["Sec-WebSocket-Extensions"], "it was offered"
+        assert one.protocol.extensions == []
