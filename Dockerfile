@@ -30,6 +30,7 @@ COPY aggregator aggregator
 COPY storage storage
 COPY dashboards dashboards
 COPY pipeline pipeline
+COPY benchmarks benchmarks
 RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels .
 
 FROM packages AS program
