@@ -18,7 +18,7 @@ from queue import SimpleQueue
 import msgspec
 
 from benchmarks.result import Cell, Column, Spread, Table, spread
-from classifier import open_classifier
+from benchmarks.rig import Pass, Rig
 from classifier.card import read_card
 from classifier.folders import find_model
 from contracts.messages import Frame
@@ -26,8 +26,6 @@ from contracts.settings import Settings
 from contracts.stages import Detector
 from detector import open_detectors
 from ingest import open_source
-from pipeline.embedded import Embedded
-from storage import open_store
 
 FER = ["fer==25.10.3", "opencv-contrib-python<5", "setuptools<80"]
 ENVIRONMENT = Path("build") / "fer"
@@ -40,35 +38,10 @@ SPEED = (
 )
 
 
-class Pass(msgspec.Struct, frozen=True, kw_only=True):
-    """Once over a recording. Loading is not in the seconds."""
-
-    frames: int
-    faces: int
-    seconds: float
-    stages: dict[str, dict[str, float]] = {}
-    by: str = ""  # detector and model
-
-    @property
-    def speed(self) -> float:
-        return self.frames / self.seconds
-
-
 def whole(video: Path, settings: Settings) -> Pass:
     """The whole job into a new SQLite file, as `affectstream run` does it."""
-    with tempfile.TemporaryDirectory() as folder:
-        storage = settings.storage.model_copy(update={"url": f"{folder}/bench.db"})
-        with open_store(storage) as store:
-            classifier = open_classifier(settings.classifier, settings.models)
-            detectors = open_detectors(settings.detector, settings.models, classifier.crop, note=_quiet)
-            source = open_source(str(video), camera_id="bench", settings=settings.ingest)
-            embedded = Embedded([source], detectors, classifier, store, settings)
-            embedded.run()
-            (run,) = embedded.runs
-    return Pass(
-        frames=run.frames, faces=run.faces, seconds=embedded.seconds, stages=embedded.meter.figures(),
-        by=f"detector {run.run.detector}, model {run.run.model}",
-    )  # fmt: skip
+    with Rig(settings) as rig:
+        return rig.watch(rig.cameras(video, 1))
 
 
 def searched(video: Path, settings: Settings) -> Pass:

@@ -21,6 +21,7 @@ from classifier.datasets import Examples, load
 from classifier.engine import Engine
 from classifier.evaluation import VOTED, read
 from classifier.folders import find_model
+from classifier.plots import draw_matrix
 from contracts.emotions import COLOURS, EMOTIONS
 from contracts.loading import load_settings
 from contracts.messages import F32, U8, Frame
@@ -34,10 +35,8 @@ EVERY = 5  # th frame of a recording: neighbours hardly differ
 
 def agreement(examples: Examples, scores: dict[str, F32]) -> dict[str, np.ndarray]:
     """{what against what: i64[7, 7]}, over the pictures whose votes have a single majority."""
-    votes = examples.votes
-    best = votes.max(axis=1)
-    clear = (best > 0) & ((votes == best[:, None]).sum(axis=1) == 1)
-    labels, majority = examples.labels[clear], votes[clear].argmax(axis=1)
+    clear, majority = metrics.majorities(examples.votes)
+    labels = examples.labels[clear]
     hot = np.eye(len(EMOTIONS), dtype=np.float32)
     return {
         "FER2013's label, and ten people's majority": metrics.confusion(hot[majority], labels, len(EMOTIONS)),
@@ -96,17 +95,8 @@ def draw(matrices: dict[str, np.ndarray], seen: dict[str, F32], path: Path) -> N
 
 
 def _matrix(axes: Any, title: str, matrix: np.ndarray) -> None:
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(shares.shape):
-        share = shares[row, column]
-        axes.text(
-            column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
-            color="white" if share > 0.5 else "black",
-        )  # fmt: skip
+    draw_matrix(axes, matrix, EMOTIONS)
     rows, columns = title.split(", and ")
-    axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(range(len(EMOTIONS)), EMOTIONS, fontsize=8)
     axes.set(ylabel=rows, xlabel=columns, title=f"the same on {100 * np.trace(matrix) / matrix.sum():.0f} %")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from benchmarks.result import Cell, Column, Spread, Table, spread
+from benchmarks.scaling_videos import repeat
 from benchmarks.viewers import CAMERA, CHROMIUM, Look, browser, client, nobody
 from contracts.errors import AffectstreamError, InputError
 
@@ -82,7 +83,8 @@ def measure(
             note(f"there is no {CHROMIUM}: measured without a browser")
         first = _once(command, video, None)  # not counted: disk caches
         loops = max(2, math.ceil(seconds / first.seconds))
-        long = _repeated(video, loops, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        long = Path(stack.enter_context(tempfile.TemporaryDirectory())) / f"long{video.suffix}"
+        repeat(video, long, loops)
         runs: dict[str, list[Both]] = {way: [] for way in ways}
         for number in range(rounds):
             for way in list(ways) if number % 2 else list(ways)[::-1]:
@@ -127,17 +129,6 @@ def _start(video: Path, runs: dict[str, list[Both]]) -> Table:
         ],
         note="CPU is what remains of a short run when its frames are taken off; with a viewer, also their first page.",
     )
-
-
-def _repeated(video: Path, loops: int, folder: Path) -> Path:
-    """The recording so many times over, as one."""
-    long = folder / f"long{video.suffix}"
-    command = ["ffmpeg", "-v", "error", "-stream_loop", str(loops - 1), "-i", str(video), "-an", "-c", "copy"]
-    try:
-        subprocess.run([*command, str(long)], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise AffectstreamError(f"ffmpeg cannot repeat {video}: {error}") from error
-    return long
 
 
 def _once(command: Sequence[str], video: Path, look: Look | None) -> Once:

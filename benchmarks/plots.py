@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.law import Law, law
 from benchmarks.result import Cell, Result, Spread, Table, middle
+from benchmarks.rig import STAGES
 from benchmarks.scaling import numbers
 from benchmarks.scaling_memory import LIVE, RECORDINGS, WARM
-from benchmarks.scaling_rig import STAGES
 from contracts.emotions import COLOURS
 
 OURS: Final = "#0072B2"

@@ -147,16 +147,17 @@ def _drawn(table: Table) -> RichTable:
         name = column.name + (f"\n{column.unit}" if column.unit else "")
         drawn.add_column(name, justify="right" if place else "left", no_wrap=not place)
     for row in table.rows:
-        drawn.add_row(*(_text(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)))
+        drawn.add_row(*(text(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)))
     return drawn
 
 
-def _text(cell: Cell, digits: int) -> str:
+def text(cell: Cell, digits: int) -> str:
+    """What people read, with the range of what was measured several times."""
     if cell is None:
         return "-"
     if isinstance(cell, Spread):
-        text = number(cell.median, digits)
-        return text if cell.low == cell.high else f"{text} ({number(cell.low, digits)}-{number(cell.high, digits)})"
+        middle, low, high = (number(value, digits) for value in (cell.median, cell.low, cell.high))
+        return middle if low == high else f"{middle} ({low} to {high})"
     return cell if isinstance(cell, str) else number(cell, digits)
 
 

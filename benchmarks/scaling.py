@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from benchmarks import scaling_memory
 from benchmarks.law import BENT, FEWEST, law
 from benchmarks.result import Cell, Column, Spread, Table, middle, spread
-from benchmarks.scaling_rig import STAGES, Rig, Watched
+from benchmarks.rig import STAGES, Pass, Rig
 from benchmarks.scaling_videos import RATE, Recordings, Size, encode, faces_of
 from contracts.errors import InputError
 from contracts.messages import Frame
@@ -51,8 +51,8 @@ class Curve(NamedTuple):
     title: str
     per: str  # one more of what is on the x axis
     columns: tuple[Column, ...]  # what a point is, the first its name
-    cells: Callable[[Point, list[Watched]], list[Cell]]
-    x: Callable[[Point, list[Watched]], float]
+    cells: Callable[[Point, list[Pass]], list[Cell]]
+    x: Callable[[Point, list[Pass]], float]
     points: list[Point]
 
 
@@ -115,9 +115,9 @@ def _speed(
 
 def _passes(
     curves: Sequence[Curve], settings: Settings, rounds: int, note: Callable[[str], None]
-) -> dict[Point, list[Watched]]:
+) -> dict[Point, list[Pass]]:
     points = [point for curve in curves for point in curve.points]
-    passes: dict[Point, list[Watched]] = {point: [] for point in points}
+    passes: dict[Point, list[Pass]] = {point: [] for point in points}
     with Rig(settings) as rig:
         for curve in curves:  # not counted: networks compiled, modules loaded at the first face, memory, disk caches
             rig.watch(rig.cameras(curve.points[-1].video, 1))
@@ -141,7 +141,7 @@ def _faces(recordings: Recordings, seconds: float) -> Curve:
 
 
 def _sizes(recordings: Recordings, seconds: float) -> Curve:
-    def stream(point: Point, passes: list[Watched]) -> float:
+    def stream(point: Point, passes: list[Pass]) -> float:
         return point.video.stat().st_size * 8 / 1e6 / (passes[0].frames / RATE)
 
     return Curve(
@@ -157,7 +157,7 @@ def _sizes(recordings: Recordings, seconds: float) -> Curve:
 
 
 def _cameras(recordings: Recordings, seconds: float) -> Curve:
-    def of_each(point: Point, passes: list[Watched]) -> Spread:
+    def of_each(point: Point, passes: list[Pass]) -> Spread:
         return spread([one.speed / point.cameras for one in passes])
 
     size = SIZES[SIZE]
@@ -173,7 +173,7 @@ def _cameras(recordings: Recordings, seconds: float) -> Curve:
     )  # fmt: skip
 
 
-def _table(curve: Curve, passes: dict[Point, list[Watched]]) -> Table:
+def _table(curve: Curve, passes: dict[Point, list[Pass]]) -> Table:
     rows: list[list[Cell]] = []
     for point in curve.points:
         seen = passes[point]
@@ -240,7 +240,7 @@ def _demo(path: Path, settings: Settings) -> Path:
     return path
 
 
-def _found(passes: list[Watched]) -> float:
+def _found(passes: list[Pass]) -> float:
     return passes[0].faces / passes[0].frames
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.law import law
 from benchmarks.result import Cell, Column, Table
-from benchmarks.scaling_rig import Rig
+from benchmarks.rig import Rig
 from contracts.errors import AffectstreamError, InputError
 from contracts.messages import Frame, RunEnded, RunStarted
 from contracts.settings import Settings

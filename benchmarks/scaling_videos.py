@@ -167,7 +167,17 @@ def encode(path: Path, pictures: Iterable[Picture], size: Size) -> None:
 
 
 def repeat(source: Path, path: Path, times: int) -> None:
-    """The recording so many times over as one recording. It is not encoded again."""
+    """The recording's pictures so many times over as one recording. They are not encoded again.
+
+    Raises InputError for a file that cannot be read, or does not say how long it is.
+    """
+    try:
+        _repeat(source, path, times)
+    except (OSError, ValueError) as error:  # FFmpeg's own are of both kinds
+        raise InputError(f"{source} cannot be repeated: {error}") from error
+
+
+def _repeat(source: Path, path: Path, times: int) -> None:
     with av.open(str(path), "w") as container:
         stream: VideoStream | None = None
         offset = Fraction(0)
@@ -175,10 +185,12 @@ def repeat(source: Path, path: Path, times: int) -> None:
             with av.open(str(source)) as once:
                 first = once.streams.video[0]
                 stream = stream or container.add_stream_from_template(first)
+                if first.duration is None or first.time_base is None:
+                    raise ValueError("it does not say how long it is")
                 for packet in once.demux(first):
                     if packet.dts is None or packet.pts is None:  # the one that says that no more comes
                         continue
                     shift = int(offset / packet.time_base)
                     packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
                     container.mux(packet)
-                offset += Fraction(first.frames, RATE)
+                offset += first.duration * first.time_base

@@ -18,6 +18,9 @@ from aggregator import Aggregator
 from benchmarks.end_to_end import decoded
 from benchmarks.result import Cell, Column, Table, spread
 from classifier import open_classifier
+from classifier.card import read_card
+from classifier.folders import find_model
+from classifier.runtimes import runtime
 from contracts.errors import InputError
 from contracts.messages import U8, Faces, Frame, FrameEmotions, RunEnded, RunStarted
 from contracts.rows import Rows
@@ -150,11 +153,10 @@ def _started(frames: Sequence[Frame]) -> RunStarted:
 def _by_batch(settings: Settings, faces: U8, batches: Sequence[int], rounds: int, note: Callable[[str], None]) -> Table:
     """Faces per second of the network against the batch size; padding would flatter none, so each is compiled."""
     rows: list[list[Cell]] = []
-    runtime = ""
+    card = read_card(find_model(settings.classifier.model, settings.models))
     for size in batches:
         note(f"batches of {size}")
         engine = open_classifier(settings.classifier.model_copy(update={"batch_size": size}), settings.models)
-        runtime = str(getattr(engine, "runtime", ""))
         batch = np.resize(faces, (size, *faces.shape[1:]))
         engine.classify(batch)
         calls = max(FACES // size, 4)
@@ -171,7 +173,8 @@ def _by_batch(settings: Settings, faces: U8, batches: Sequence[int], rounds: int
             Column("batch", "faces"), Column("call", "ms", 2, better="lower"),
             Column("speed", "faces/s", 0, better="higher"),
         ),
-        rows=rows, note=f"{settings.classifier.model} on {runtime}, precision {settings.classifier.precision}",
+        rows=rows, note=f"{card.name} on {runtime(settings.classifier.runtime, card)[0]}, "
+        f"precision {settings.classifier.precision}",
     )  # fmt: skip
 
 

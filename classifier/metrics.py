@@ -17,9 +17,15 @@ def accuracy(scores: F32, labels: I64) -> float:
 
 def accuracy_plus(scores: F32, votes: F32) -> float:
     """Accuracy against the majority of the votes f32[N, classes], over the examples that have a single majority."""
+    clear, majority = majorities(votes)
+    return accuracy(scores[clear], majority)
+
+
+def majorities(votes: F32) -> tuple[NDArray[np.bool_], I64]:
+    """votes f32[N, classes] -> which examples have a single majority bool[N], and the class that it is of those."""
     best = votes.max(axis=1)
     clear = (best > 0) & ((votes == best[:, None]).sum(axis=1) == 1)
-    return accuracy(scores[clear], votes[clear].argmax(axis=1))
+    return clear, votes[clear].argmax(axis=1)
 
 
 def confusion(scores: F32, labels: I64, classes: int) -> I64:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from classifier import metrics
+from classifier.datasets import I64
 from classifier.evaluation import Answers, Measured
 from contracts.emotions import COLOURS
 
@@ -48,19 +49,25 @@ def _history(history: Sequence[dict[str, float]]) -> Figure:
 
 def _confusion(measured: Measured) -> Figure:
     names = list(measured.per_class)
-    matrix = np.array(measured.confusion, float)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(shares.shape):
-        share = shares[row, column]
-        axes.text(column, row, f"{share:.2f}", ha="center", va="center", color="white" if share > 0.5 else "black")
-    axes.set_xticks(range(len(names)), names, rotation=40)
-    axes.set_yticks(range(len(names)), names)
+    draw_matrix(axes, np.array(measured.confusion), names)
     axes.set(xlabel="answer", ylabel="label")
     axes.set_title(f"{measured.images:,} pictures, accuracy {measured.accuracy:.3f}")
     return figure
+
+
+def draw_matrix(axes: Any, matrix: I64, names: Sequence[str]) -> None:
+    """A confusion matrix i64[classes, classes], in per cent of its rows."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(shares.shape):
+        share = shares[row, column]
+        axes.text(
+            column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.5 else "black"
+        )
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
 
 
 def _classes(measured: Measured) -> Figure:

@@ -37,7 +37,7 @@ class Network:
     """Boxes, landmarks and scores of the faces in a picture. Used by one thread at a time."""
 
     def __init__(self, model: Path, *, min_score: float, threads: int) -> None:
-        """Raises ModelError for a file that is no such network."""
+        """Raises ModelError for a file that OpenVINO cannot read."""
         import openvino
 
         self._core: Final = openvino.Core()

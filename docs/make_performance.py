@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import plots  # noqa: E402
-from benchmarks.result import Cell, Column, Result, Spread, Table, number, read  # noqa: E402
+from benchmarks.result import Result, Table, read, text  # noqa: E402
 from contracts.errors import InputError  # noqa: E402
 
 PLACE: Final = re.compile(r"(<!-- (table|machine) ([\w-]+): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -53,21 +53,13 @@ def _table(table: Table) -> str:
     lines = [
         [f"{column.name}, {column.unit}" if column.unit else column.name for column in table.columns],
         ["---", *["---:"] * (len(table.columns) - 1)],
-        *([_cell(*pair) for pair in zip(row, table.columns, strict=True)] for row in table.rows),
+        *(
+            [text(cell, column.digits).replace("|", "\\|") for cell, column in zip(row, table.columns, strict=True)]
+            for row in table.rows
+        ),
     ]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{text}\n{table.note}\n" if table.note else text
-
-
-def _cell(cell: Cell, column: Column) -> str:
-    if cell is None:
-        return "-"
-    if isinstance(cell, str):
-        return cell.replace("|", "\\|")
-    if not isinstance(cell, Spread):
-        return number(cell, column.digits)
-    middle, low, high = (number(value, column.digits) for value in (cell.median, cell.low, cell.high))
-    return middle if low == high else f"{middle} ({low} to {high})"
+    drawn = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{drawn}\n{table.note}\n" if table.note else drawn
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

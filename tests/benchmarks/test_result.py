@@ -43,7 +43,7 @@ def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
 def test_a_table_shows_figures_spreads_and_what_is_missing() -> None:
     console = printed()
     show(made(Spread(12_345.6, 9_000.0, 13_000.0), 0.125, 460), console)
-    assert "12,346 (9,000.0-13,000)" in text(console)
+    assert "12,346 (9,000.0 to 13,000)" in text(console)
     assert "0.12" in text(console)
     assert " - " in text(console)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.end_to_end import Pass
+import msgspec
+
 from classifier import open_classifier
 from contracts.settings import Settings
 from contracts.stages import Source
@@ -19,10 +20,20 @@ from storage import open_store
 STAGES: Final = ("ingest", "detect", "classify", "aggregate", "store")
 
 
-class Watched(Pass, frozen=True, kw_only=True):
-    """Several sources, once to their end."""
+class Pass(msgspec.Struct, frozen=True, kw_only=True):
+    """One or several sources, once to their end. Loading is not in the seconds."""
 
-    processor: float  # seconds of all cores together
+    frames: int
+    faces: int
+    seconds: float
+    processor: float = 0.0  # seconds of all cores together
+    stages: dict[str, dict[str, float]] = {}
+    by: str = ""  # detector and model
+
+    @property
+    def speed(self) -> float:
+        """Frames/s."""
+        return self.frames / self.seconds
 
     def busy(self, stage: str) -> float:
         """Seconds that a stage's threads were at it, waiting for a core included."""
@@ -56,7 +67,7 @@ class Rig:
             open_source(str(video), camera_id=f"camera{one}", settings=self._settings.ingest) for one in range(number)
         ]
 
-    def watch(self, sources: Sequence[Source], tick: Callable[[int], None] = lambda frames: None) -> Watched:
+    def watch(self, sources: Sequence[Source], tick: Callable[[int], None] = lambda frames: None) -> Pass:
         """All sources at once, to their end. `tick` is called now and then, with the frames so far."""
         with tempfile.TemporaryDirectory() as folder:
             storage = self._settings.storage.model_copy(update={"url": f"{folder}/bench.db"})
@@ -67,7 +78,8 @@ class Rig:
                 processor = time.process_time() - began
         if embedded.errors:
             raise embedded.errors[0]
-        return Watched(
+        return Pass(
             frames=sum(run.frames for run in embedded.runs), faces=sum(run.faces for run in embedded.runs),
-            seconds=embedded.seconds, stages=embedded.meter.figures(), processor=processor,
+            seconds=embedded.seconds, processor=processor, stages=embedded.meter.figures(),
+            by=f"detector {self._detectors[0].name}, model {self._classifier.name}",
         )  # fmt: skip
