@@ -25,7 +25,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe
     data: str  # path of the data set
     command: str
-    teacher: str | None = None  # folder of its model
+    teachers: tuple[str, ...] = ()  # folders of their models
     start: str | None = None  # folder of the model whose weights the training starts with; at random without
     made_with: dict[str, str] = {}  # package -> version
 

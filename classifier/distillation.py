@@ -1,6 +1,6 @@
-"""Learning from a teacher: its answers to the distorted pictures are targets beside the labels and votes."""
+"""Learning from teachers: the mean of their answers to the distorted pictures is a target beside labels and votes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from contracts.errors import InputError
 class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A network that is trained with Hinton et al.'s loss; it shares its layers with the network that it is made of."""
 
-    def __init__(self, network: Any, teacher: Callable[[Any], Mapping[str, Any]], how: Distillation) -> None:
+    def __init__(self, network: Any, teachers: Sequence[Any], how: Distillation) -> None:
         super().__init__(network.input, network.output, name=f"{network.name}_student")
         self.distillation = how
-        # In a function, or Keras would take the teacher for a part of the student.
-        self._teach: Callable[[Any], Mapping[str, Any]] = lambda pictures: teacher(pictures)  # noqa: PLW0108
+        # In a function, or Keras would take the teachers for parts of the student.
+        self._answers: Callable[[Any], list[Any]] = lambda pictures: [one(pictures, training=False) for one in teachers]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -29,16 +29,18 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
             return own
         weight, temperature = self.distillation.weight, self.distillation.temperature
         taught = 0.0
-        for head, logits in self._teach(x).items():
-            if head in y_pred:
-                target = ops.softmax(ops.stop_gradient(logits) / temperature)
-                answer = ops.log_softmax(y_pred[head] / temperature)
+        answers = self._answers(x)
+        for head, logits in y_pred.items():
+            if any(head in answer for answer in answers):
+                shares = [ops.softmax(answer[head] / temperature) for answer in answers if head in answer]
+                target = ops.stop_gradient(sum(shares) / len(shares))
+                answer = ops.log_softmax(logits / temperature)
                 taught -= ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
         return (1 - weight) * own + weight * taught
 
 
 def read_teacher(folder: Path, heads: Mapping[str, int], classes: tuple[str, ...], size: tuple[int, int]) -> Any:
-    """A model of ours as a function of pictures f32[B, H, W, C]. Raises InputError for one that cannot teach these."""
+    """A model of ours. Raises InputError for one that cannot teach these heads, or not from such pictures."""
     card = read_card(folder)
     shared = [head for head in heads if head in card.heads]
     if not shared:
@@ -50,4 +52,4 @@ def read_teacher(folder: Path, heads: Mapping[str, int], classes: tuple[str, ...
         raise InputError(f"the teacher {card.name} takes crops of {theirs}, the student of {size[0]}x{size[1]}")
     model = keras.models.load_model(folder / WEIGHTS_FILE, compile=False)
     model.trainable = False
-    return lambda pictures: model(pictures, training=False)
+    return model

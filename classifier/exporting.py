@@ -25,28 +25,6 @@ def save_small(model: Any, path: Path) -> None:
             archive.writestr(name, data)
 
 
-def in_precision(model: Any, policy: str) -> Any:
-    """A copy of a Keras model that computes in another precision, all but its ends; the weights stay what they are."""
-    import keras
-
-    ends = {tensor._keras_history.operation.name for tensor in keras.tree.flatten(model.output)}
-
-    def copied(layer: Any) -> Any:
-        config = layer.get_config()
-        if layer.name not in ends and not isinstance(layer, keras.layers.InputLayer):
-            config["dtype"] = policy
-        return type(layer).from_config(config)
-
-    def wanted(layer: Any) -> Any:
-        if isinstance(layer, keras.Model):
-            return keras.models.clone_model(layer, clone_function=wanted)
-        return copied(layer)
-
-    copy = keras.models.clone_model(model, clone_function=wanted)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
 def export_openvino(folder: Path) -> ModelCard:
     """Writes the model of this folder for OpenVINO, and its new card."""
     card = read_card(folder)

@@ -12,10 +12,12 @@ import numpy as np
 from classifier import evaluation, metrics
 from classifier.architectures import architecture
 from classifier.card import WEIGHTS_FILE, Head, ModelCard, Training, file_sha256, write_card
+from classifier.copies import in_precision
 from classifier.datasets import FRAMING, Examples
 from classifier.engine import softmax
 from classifier.evaluation import VOTED, Answers, Measured
-from classifier.exporting import in_precision, save_small
+from classifier.exporting import save_small
+from classifier.fused import plain
 from classifier.plots import draw
 from classifier.recipe import Recipe
 from contracts.emotions import EMOTIONS
@@ -50,7 +52,7 @@ def finish(
     history: Sequence[dict[str, float]],
 ) -> Finished:  # fmt: skip
     """Writes the model folder. The heads' temperatures come from the held-out pictures, the figures from the test's."""
-    inference = keras.Model(network.input, network.output, name=network.name)  # without the optimizer's state
+    inference = plain(keras.Model(network.input, network.output, name=network.name))  # without the optimizer's state
     if any(layer.dtype_policy.name.startswith("mixed") for layer in network.layers):
         inference = in_precision(inference, "float32")
     save_small(inference, folder / WEIGHTS_FILE)

@@ -3,7 +3,8 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +20,18 @@ from classifier.architectures.transfer import freeze
 from classifier.augmentation import batches
 from classifier.card import CARD_FILE, WEIGHTS_FILE, Training, read_card
 from classifier.checkpoints import Checkpoints, Run, State, write_run
+from classifier.copies import in_precision
 from classifier.datasets import Examples
 from classifier.distillation import Student, read_teacher
 from classifier.evaluation import VOTED
+from classifier.fused import fused
 from classifier.recipe import Phase, Recipe
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 
+DIVISION: Final = 1
+"""Chance that decides which pictures are learnt from. Not the recipe's: a training that begins with another's weights
+must hold out the same pictures, or it would be measured by some that the weights know."""
 OPTIMIZERS: Final = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "nadam": keras.optimizers.Nadam}
 
 
@@ -51,7 +57,7 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     recipe, checkpoints = run.recipe, Checkpoints(folder)
     _check(folder, checkpoints, resume)
     data = Path(run.data).name
-    examples = examples.of_classes(recipe.classes).divided(recipe.seed)
+    examples = examples.of_classes(recipe.classes).divided(DIVISION)
     training, held_out = _shares(examples, recipe)
     if len(training) < recipe.batch_size:
         raise InputError(f"{data} has {len(training)} usable training images, fewer than one batch")
@@ -60,27 +66,30 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
         heads[VOTED] = len(recipe.classes)
     keras.utils.set_random_seed(recipe.seed)
     gpu = bool(tf.config.list_physical_devices("GPU"))
-    if gpu or _multiplies_bfloat16():
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-
     module = architecture(recipe.architecture)
     state = checkpoints.state() if resume else State()
     options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
-    network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
-    if run.start and not resume:
-        _start_with(network, Path(run.start), recipe)
-    teacher = read_teacher(Path(run.teacher), heads, recipe.classes, module.INPUT) if run.teacher else None
+    precision = "mixed_bfloat16" if gpu or _multiplies_bfloat16() else "float32"
+    with _layers_in(precision):
+        network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
+    if not gpu and not resume:
+        network = fused(network)
+    begun = _begun(Path(run.start), network, recipe) if run.start else []
+    if begun and not resume:
+        network.set_weights(begun)
+    teachers = [read_teacher(Path(name), heads, recipe.classes, module.INPUT) for name in run.teachers]
+    teachers = [in_precision(teacher if gpu else fused(teacher), precision) for teacher in teachers]
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         write_run(folder, msgspec.structs.replace(run, made_with={p: version(p) for p in ("keras", "tensorflow")}))
 
-    course = _Course(network, recipe, teacher, training, held_out, heads, checkpoints, state, report, folder)
+    course = _Course(network, recipe, teachers, training, held_out, heads, checkpoints, state, report, folder)
     for number in range(state.phase, len(recipe.phases)):
         course.follow(number)
     network = course.network
-    if run.start:
-        _blend(network, Path(run.start), recipe.blend)
-    keras.mixed_precision.set_global_policy("float32")
+    if begun:  # what the weights knew is kept, and what was learnt as well (Wortsman et al., 2022)
+        pairs = zip(begun, network.get_weights(), strict=True)
+        network.set_weights([recipe.blend * old + (1 - recipe.blend) * new for old, new in pairs])
     device = "GPU" if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     made = Training(
         command=run.command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
@@ -89,6 +98,17 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     finished = finishing.finish(network, examples, held_out, folder, recipe, made, state.history)
     checkpoints.remove()
     return finished
+
+
+@contextmanager
+def _layers_in(policy: str) -> Iterator[None]:
+    """Layers that are made meanwhile compute like that, for ever; others are left alone."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _multiplies_bfloat16() -> bool:
@@ -109,24 +129,14 @@ def _check(folder: Path, checkpoints: Checkpoints, resume: bool) -> None:
         raise InputError(f"{folder} holds a finished model: name another folder")
 
 
-def _start_with(network: Any, folder: Path, recipe: Recipe) -> None:
-    """Gives a network the weights of a model of the same kind. Raises InputError for one that is not."""
+def _begun(folder: Path, network: Any, recipe: Recipe) -> list[Any]:
+    """The weights of a model of the same kind as the network. Raises InputError for one that is not."""
     card = read_card(folder)
     if card.architecture != recipe.architecture:
         raise InputError(f"the model {card.name} is a {card.architecture}, to be trained is a {recipe.architecture}")
     if set(card.heads) != set(network.output) or any(h.classes != recipe.classes for h in card.heads.values()):
         raise InputError(f"the model {card.name} answers other things ({', '.join(card.heads)}) than are to be learnt")
-    network.set_weights(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
-
-
-def _blend(network: Any, start: Path, share: float) -> None:
-    """So much of the weights that the training began with: what they knew is kept, and what was learnt as well.
-
-    Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
-    """
-    before = keras.models.load_model(start / WEIGHTS_FILE, compile=False).get_weights()
-    pairs = zip(before, network.get_weights(), strict=True)
-    network.set_weights([share * old + (1 - share) * new for old, new in pairs])
+    return list(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
 
 
 def _shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
@@ -135,7 +145,7 @@ def _shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
     training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
     if recipe.balanced:
         training = training.balanced(recipe.seed)
-    watching = np.random.default_rng(recipe.seed).random(len(training)) < recipe.held_out
+    watching = np.random.default_rng(DIVISION).random(len(training)) < recipe.held_out
     return training.where(~watching), training.where(watching)
 
 
@@ -143,14 +153,14 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
     """One training on its way through the phases of its recipe, epoch by epoch."""
 
     def __init__(
-        self, network: Any, recipe: Recipe, teacher: Any, training: Examples, held_out: Examples,
+        self, network: Any, recipe: Recipe, teachers: list[Any], training: Examples, held_out: Examples,
         heads: dict[str, int], checkpoints: Checkpoints, state: State, report: Report, folder: Path,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network = network
         self._recipe, self._training, self._held_out, self._heads = recipe, training, held_out, heads
         self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
-        self._trainee = Student(network, teacher, recipe.distillation) if teacher and recipe.distillation else network
+        self._trainee = Student(network, teachers, recipe.distillation) if recipe.distillation else network
         self._steps = len(training) // recipe.batch_size
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0
@@ -162,14 +172,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             state.phase, state.phase_began, state.stopped = number, state.epoch, False
             state.best, state.best_epoch, state.reduced_epoch = -1.0, state.epoch, state.epoch
         freeze(self.network, phase.frozen, pretrained=self._recipe.pretrained)
-        optimizer = _optimizer(self._trainee, phase, self._recipe, self._steps)
-        self._trainee.compile(
-            optimizer=optimizer,
-            loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in self._heads},
-            loss_weights={head: self._recipe.votes if head == VOTED else 1.0 for head in self._heads},
-            metrics={head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self._heads},
-        )
-        optimizer = self._trainee.optimizer
+        optimizer = compiled(self._trainee, phase, self._recipe, self._heads, steps=self._steps).optimizer
         optimizer.build(self._trainee.trainable_variables)
         if self._restore:
             self._checkpoints.restore(state, self.network, optimizer)
@@ -234,6 +237,17 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         epochs = self._recipe.epochs
         epoch = min((step - 1) // self._steps + 1, epochs)
         self._report(Progress(epoch=epoch, epochs=epochs, step=step, steps=epochs * self._steps, row=row))
+
+
+def compiled(model: Any, phase: Phase, recipe: Recipe, heads: dict[str, int], *, steps: int) -> Any:
+    """The network, ready to learn as this phase of the recipe wants it, so many steps in an epoch."""
+    model.compile(
+        optimizer=_optimizer(model, phase, recipe, steps),
+        loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in heads},
+        loss_weights={head: recipe.votes if head == VOTED else 1.0 for head in heads},
+        metrics={head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in heads},
+    )
+    return model
 
 
 def _optimizer(model: Any, phase: Phase, recipe: Recipe, steps: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from classifier.card import ModelCard
-from classifier.exporting import in_precision
+from classifier.copies import in_precision
 from classifier.runtimes import Run, keras_models
 from contracts.messages import F32, U8
 from contracts.settings import Precision

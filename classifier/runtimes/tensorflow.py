@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.card import ModelCard
-from classifier.exporting import in_precision
+from classifier.copies import in_precision
 from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.runtimes import Run, keras_models
 from contracts.messages import F32, U8

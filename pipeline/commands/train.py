@@ -19,7 +19,9 @@ def train(
     architecture: Annotated[str, typer.Option(help="Network.")] = "fern",
     preset: Annotated[str | None, typer.Option(help="Recipe: ours, or the paper's as paper.")] = None,
     classes: Annotated[str | None, typer.Option(help="Learn these emotions only: happy,sad,neutral.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="Learn from this model as well: its name or folder.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Learn from this model as well, or from several: name or folder.")
+    ] = None,
     start_from: Annotated[
         str | None, typer.Option(help="Begin with this model's weights: its name or folder.", show_default=False)
     ] = None,
@@ -57,8 +59,8 @@ def train(
         owner: Context = context.obj
         folder = output
         run = _run(
-            owner, data, output, architecture, preset, teacher, start_from, classes=classes, from_scratch=from_scratch,
-            epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
+            owner, data, output, architecture, preset, teacher or [], start_from, classes=classes,
+            from_scratch=from_scratch, epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
         )  # fmt: skip
     path = data if resume is None and data is not None else Path(run.data)
     with waiting(f"reading {path.name}"):
@@ -77,7 +79,7 @@ def train(
 
 
 def _run(
-    owner: Context, data: Path, output: Path, architecture: str, preset: str | None, teacher: str | None,
+    owner: Context, data: Path, output: Path, architecture: str, preset: str | None, teachers: list[str],
     start_from: str | None, **changes: Any,
 ) -> Any:  # fmt: skip
     from classifier.architectures import preset as recipe_of
@@ -85,19 +87,20 @@ def _run(
     from classifier.folders import find_model
     from classifier.recipe import changed
 
-    def folder(model: str | None) -> str | None:
-        return str(find_model(model, owner.settings({}).models).resolve()) if model else None
+    def folder(model: str) -> str:
+        return str(find_model(model, owner.settings({}).models).resolve())
 
-    recipe = changed(recipe_of(architecture, preset or "ours"), distil=teacher is not None, **changes)
-    said = {"architecture": architecture, "preset": preset, "teacher": teacher, "start_from": start_from, **changes}
+    recipe = changed(recipe_of(architecture, preset or "ours"), distil=bool(teachers), **changes)
+    said = {"architecture": architecture, "preset": preset, "start_from": start_from, **changes}
     flags = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for name, value in said.items()
         if value not in (None, False)
     ]
+    flags += [f"--teacher {name}" for name in teachers]
     return Run(
         recipe=recipe, data=str(data.resolve()),
-        teacher=folder(teacher), start=folder(start_from),
+        teachers=tuple(folder(name) for name in teachers), start=folder(start_from) if start_from else None,
         command=" ".join(["affectstream train", f"--data {data.name}", f"--output {output.name}", *flags]),
     )  # fmt: skip
 

@@ -15,8 +15,9 @@ import pytest
 from classifier.architectures import ARCHITECTURES, architecture, preset
 from classifier.architectures.transfer import BASE, freeze
 from classifier.card import WEIGHTS_FILE, file_sha256, write_card
+from classifier.copies import in_precision
 from classifier.engine import Engine, softmax
-from classifier.exporting import export_openvino, in_precision
+from classifier.exporting import export_openvino
 from classifier.finishing import untrained
 from classifier.folders import bundled
 from classifier.recipe import changed

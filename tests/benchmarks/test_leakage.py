@@ -1,0 +1,44 @@
+"""What leaks from a split is seen: labels that say nothing about the pictures can be told only where copies are."""
+
+import numpy as np
+import pytest
+
+from benchmarks.leakage import at_random, distorted, neighbour, official, repeated
+from classifier.datasets import SPLITS, Examples
+from classifier.datasets.pictures import InMemory
+
+COUNTS = (30, 30, 30, 30, 30, 30, 400)
+
+
+@pytest.fixture(scope="module")
+def meaningless() -> Examples:
+    """Noise, mostly of one class, with labels that nothing in it shows."""
+    chance = np.random.default_rng(1)
+    labels = np.repeat(np.arange(7), COUNTS)
+    split = np.where(chance.random(len(labels)) < 0.2, SPLITS["public"], SPLITS["train"])
+    coarse = chance.integers(0, 256, (len(labels), 12, 12), dtype=np.uint8)
+    return Examples(
+        pictures=InMemory(coarse.repeat(4, axis=1).repeat(4, axis=2)), labels=labels,
+        votes=np.zeros((len(labels), 7), np.float32), split=split,
+    )  # fmt: skip
+
+
+def test_remembering_helps_where_copies_are_on_both_sides_alone(meaningless: Examples) -> None:
+    by_chance = sum((count / sum(COUNTS)) ** 2 for count in COUNTS)
+    for honest in (official, at_random):
+        assert neighbour(honest(meaningless)) == pytest.approx(by_chance, abs=0.15)
+    assert neighbour(repeated(meaningless)) > 0.8
+    assert neighbour(distorted(meaningless)) > by_chance + 0.1
+
+
+def test_rare_classes_become_as_large_as_the_largest(meaningless: Examples) -> None:
+    counts = np.bincount(repeated(meaningless).labels)
+    assert counts.min() == counts.max()
+
+
+def test_the_official_splits_lose_their_twins(meaningless: Examples) -> None:
+    twice = meaningless.where(np.arange(len(meaningless)).repeat(2))
+    twice.split[1::2] = SPLITS["train"]
+    honest = official(twice)
+    assert not honest.of("train").twins_in(honest.of("public")).any()
+    assert (honest.split == SPLITS["public"]).sum() == (twice.split == SPLITS["public"]).sum()
