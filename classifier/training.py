@@ -160,7 +160,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self.network = network
         self._recipe, self._training, self._held_out, self._heads = recipe, training, held_out, heads
         self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
-        self._trainee = Student(network, teachers, recipe.distillation) if recipe.distillation else network
+        self._trainee = Student(network, teachers, recipe.distillation) if teachers and recipe.distillation else network
         self._steps = len(training) // recipe.batch_size
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0
