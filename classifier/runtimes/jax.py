@@ -1,4 +1,4 @@
-"""The Keras model on JAX: for whoever has it (`pip install jax`) and sets KERAS_BACKEND=jax."""
+"""The Keras model on JAX: for whoever has it (`pip install 'affectstream[jax]'`) and sets KERAS_BACKEND=jax."""
 
 import importlib
 import importlib.util
@@ -19,7 +19,7 @@ from contracts.settings import Precision
 def missing(card: ModelCard) -> str | None:
     """The package, or the backend: Keras settles on one when it is first imported."""
     if importlib.util.find_spec("jax") is None:
-        return "jax is not installed: pip install jax"
+        return "jax is not installed: pip install 'affectstream[jax]'"
     if (keras_models.running() or os.environ.get("KERAS_BACKEND")) != "jax":
         return "Keras would run on another backend: set KERAS_BACKEND=jax before affectstream starts"
     return None
