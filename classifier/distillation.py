@@ -1,4 +1,8 @@
-"""Learning from teachers: the mean of their answers to the distorted pictures is a target beside labels and votes."""
+"""Learning from teachers: the mean of their answers to the distorted pictures is a target beside labels and votes.
+
+Each teacher sees a picture and its mirror image, and answers the mean of both: a face in a mirror feels the same, no
+network quite knows that, and so the mean is better than either answer. The student pays for one look, and learns two.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,11 +33,12 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
             return own
         weight, temperature = self.distillation.weight, self.distillation.temperature
         taught = 0.0
-        answers = self._answers(x)
+        answers = self._answers(ops.concatenate([x, ops.flip(x, axis=2)]))
         for head, logits in y_pred.items():
             if any(head in answer for answer in answers):
                 shares = [ops.softmax(answer[head] / temperature) for answer in answers if head in answer]
-                target = ops.stop_gradient(sum(shares) / len(shares))
+                straight, mirrored = ops.split(sum(shares) / len(shares), 2)
+                target = ops.stop_gradient((straight + mirrored) / 2)
                 answer = ops.log_softmax(logits / temperature)
                 taught -= ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
         return (1 - weight) * own + weight * taught

@@ -18,6 +18,12 @@ def network(*heads: str, seed: int) -> Any:
     return keras.Model(pictures, {head: keras.layers.Dense(7, name=head)(flat) for head in heads})
 
 
+def answers(teacher: Any, pictures: Any, temperature: float = 1.0) -> Any:
+    """What it says of the pictures and of their mirror images, on the average."""
+    seen = (pictures, pictures[:, :, ::-1])
+    return np.mean([softmax(np.asarray(teacher(one)["labels"]) / temperature, axis=1) for one in seen], axis=0)
+
+
 def loss(student: Any, pictures: Any) -> float:
     targets = {head: np.zeros((len(pictures), 7), np.float32) for head in student.output}
     student.compile(loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in targets})
@@ -25,13 +31,13 @@ def loss(student: Any, pictures: Any) -> float:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_the_mean_of_the_teachers_answers_is_the_target(temperature: float) -> None:
+def test_the_mean_of_the_teachers_answers_to_a_picture_and_its_mirror_image_is_the_target(temperature: float) -> None:
     pictures = np.random.default_rng(1).normal(size=(5, 4, 4, 1)).astype(np.float32)
     pupil, teachers = network("labels", seed=1), [network("labels", seed=seed) for seed in (2, 3)]
     student = Student(pupil, teachers, Distillation(weight=1.0, temperature=temperature))
-    answers = [softmax(np.asarray(teacher(pictures)["labels"]) / temperature, axis=1) for teacher in teachers]
+    target = np.mean([answers(teacher, pictures, temperature) for teacher in teachers], axis=0)
     own = log_softmax(np.asarray(pupil(pictures)["labels"]) / temperature, axis=1)
-    wanted = -(np.mean(answers, axis=0) * own).sum(axis=1).mean() * temperature**2
+    wanted = -(target * own).sum(axis=1).mean() * temperature**2
     assert loss(student, pictures) == pytest.approx(wanted, rel=1e-5)
 
 
@@ -41,7 +47,7 @@ def test_a_teacher_teaches_the_heads_that_it_has() -> None:
     both, one = network("labels", "votes", seed=2), network("labels", seed=3)
     how = Distillation(weight=1.0, temperature=1.0)
     of_both, of_one = (loss(Student(pupil, teachers, how), pictures) for teachers in ([both, one], [both]))
-    labels = [softmax(np.asarray(teacher(pictures)["labels"]), axis=1) for teacher in (both, one)]
+    labels = [answers(teacher, pictures) for teacher in (both, one)]
     own = log_softmax(np.asarray(pupil(pictures)["labels"]), axis=1)
     difference = -((np.mean(labels, axis=0) - labels[0]) * own).sum(axis=1).mean()
     assert of_both - of_one == pytest.approx(difference, abs=1e-5)
