@@ -36,9 +36,15 @@ def shrink(picture: Picture, working_width: int) -> Working:
     if columns <= working_width:
         return Working(np.ascontiguousarray(picture), 1.0, 1.0)
     small_rows = max(round(rows * working_width / columns), 1)
-    # Linear interpolation is the faster and finds the same faces, until it starts to skip pixels.
-    method = cv2.INTER_LINEAR if columns <= 2 * working_width else cv2.INTER_AREA
-    small = cv2.resize(picture, (working_width, small_rows), interpolation=method)
+    halved, times = picture, 1
+    # Halving is what OpenCV does fastest, and it skips no pixel, as linear interpolation by more than two would. A last
+    # odd row or column is left out.
+    while halved.shape[1] >= 2 * working_width and halved.shape[0] >= 2:
+        half_rows, half_columns = halved.shape[0] // 2, halved.shape[1] // 2
+        even = halved[: 2 * half_rows, : 2 * half_columns]
+        halved, times = cv2.resize(even, (half_columns, half_rows), interpolation=cv2.INTER_AREA), 2 * times
+    small = cv2.resize(halved, (working_width, small_rows), interpolation=cv2.INTER_LINEAR)
+    rows, columns = halved.shape[0] * times, halved.shape[1] * times
     return Working(np.asarray(small, np.uint8), columns / working_width, rows / small_rows)
 
 
