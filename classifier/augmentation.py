@@ -47,9 +47,13 @@ def batches(
         images = tf.numpy_function(lambda at: examples.pictures.read(at, size), [places], tf.uint8, stateful=False)
         return tf.cast(tf.ensure_shape(images, (recipe.batch_size, *size)), tf.float32)[..., None]
 
+    def strength(step: Any) -> Any:
+        left = 1 - tf.cast(step, tf.float32) / (last * steps)
+        return tf.minimum(left / recipe.distortion.fading, 1.0) if recipe.distortion.fading else 1.0
+
     def prepare(places: Any, step: Any) -> Batch:
         seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(recipe.seed, tf.int64), step]), 2))
-        images = distort(read(places), recipe.distortion, seeds[0])
+        images = distort(read(places), recipe.distortion, seeds[0], strength(step))
         images = tf.repeat(images, channels, axis=-1)
         targets = [tf.gather(values, places) for values in (hard, soft, voted)]
         images, labels, votes, weight = _mixed(images, *targets, alpha=recipe.mixup, seed=seeds[1])
@@ -64,8 +68,12 @@ def batches(
     return data.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(4)
 
 
-def distort(images: Any, how: Distortion, seed: Any) -> Any:
-    """f32[B, H, W, C] of 0 to 255 -> the same, each picture flipped, turned, moved, lit and covered in its own way."""
+def distort(images: Any, how: Distortion, seed: Any, strength: Any = 1.0) -> Any:
+    """f32[B, H, W, C] of 0 to 255 -> the same, each picture flipped, turned, moved, lit and covered in its own way.
+
+    At a strength below 1 fewer pictures are softened, and there is less noise; at 0 none: the last epochs should see
+    what comes after them (He et al., "Data Augmentation Revisited", 2019).
+    """
     count, height, width = (int(side) for side in images.shape[:3])
     seeds = iter(tf.unstack(tf.random.split(seed, 16)))
 
@@ -87,10 +95,10 @@ def distort(images: Any, how: Distortion, seed: Any) -> Any:
     if how.erasing:
         images = _erased(images, how.erasing, between)
     if how.softening:
-        images = _softened(images, how.softening, between)
+        images = _softened(images, how.softening * strength, between)
     if how.noise:
         grain = tf.random.stateless_normal(images.shape, next(seeds)) * between(0, how.noise, 1, 1, 1) * 255
-        images = tf.clip_by_value(images + grain, 0, 255)
+        images = tf.clip_by_value(images + grain * strength, 0, 255)
     return images
 
 
@@ -122,7 +130,7 @@ def _erased(images: Any, share: float, between: Callable[..., Any]) -> Any:
     return tf.where(inside[..., None], between(0, 255, height, width, channels), images)
 
 
-def _softened(images: Any, share: float, between: Callable[..., Any]) -> Any:
+def _softened(images: Any, share: Any, between: Callable[..., Any]) -> Any:
     """Some pictures become what a face is that was far away or out of focus."""
     _, height, width, _ = images.shape
     draw = between(0, 1, 1, 1, 1) / share

@@ -32,6 +32,7 @@ class Distortion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     erasing: float = 0.0  # share of the pictures that lose a rectangle (Zhong et al., 2017)
     softening: float = 0.0  # share of the pictures that are shrunk, to a quarter at most, and enlarged again
     noise: float = 0.0  # the largest deviation
+    fading: float = 0.0  # share of a phase, at its end, over which softening and noise fade away
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +126,6 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
         votes=0.5, held_out=0.03,
         distortion=Distortion(
             flip=True, rotation=0.03, shift=0.08, zoom=0.12, brightness=0.2, contrast=0.3, erasing=0.3,
-            softening=0.3, noise=0.08,
+            softening=0.3, noise=0.08, fading=0.2,
         ),
     )  # fmt: skip

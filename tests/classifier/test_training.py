@@ -15,6 +15,7 @@ from classifier.augmentation import distort
 from classifier.card import WEIGHTS_FILE, file_sha256, read_card
 from classifier.checkpoints import Run, read_run
 from classifier.datasets import Examples
+from classifier.datasets.pictures import InMemory
 from classifier.finishing import Finished
 from classifier.folders import bundled
 from classifier.recipe import Distillation, Distortion, Phase, Recipe, Watching
@@ -270,3 +271,15 @@ def test_softening_takes_the_detail_and_leaves_the_light() -> None:
     assert 16 < touched.sum() < 48
     assert (soft[touched].std(axis=(1, 2, 3)) < 0.7 * pictures[touched].std(axis=(1, 2, 3))).all()
     assert np.abs(soft.mean(axis=(1, 2, 3)) - pictures.mean(axis=(1, 2, 3))).max() < 8
+
+
+def test_softening_and_noise_fade_away_at_the_end() -> None:
+    grey = msgspec.structs.replace(QUICK, batch_size=8, distortion=Distortion(noise=0.2, fading=0.5))
+    examples = stripes(64, 1)
+    examples = msgspec.structs.replace(examples, pictures=InMemory(np.full((64, 48, 48), 128, np.uint8)))
+    seen = augmentation.batches(examples, grey, {"fer2013": 7}, size=(48, 48), channels=1, first=0, last=4)
+    noise = [float(np.asarray(pictures).std()) for pictures, _, _ in seen]
+    assert len(noise) == 32
+    assert min(noise[:16]) > 10
+    assert noise[16] > noise[24] > noise[-1] > 0
+    assert noise[-1] < 3
