@@ -42,7 +42,8 @@ def shrink(picture: Picture, working_width: int) -> Working:
     while halved.shape[1] >= 2 * working_width and halved.shape[0] >= 2:
         half_rows, half_columns = halved.shape[0] // 2, halved.shape[1] // 2
         even = halved[: 2 * half_rows, : 2 * half_columns]
-        halved, times = cv2.resize(even, (half_columns, half_rows), interpolation=cv2.INTER_AREA), 2 * times
+        half = cv2.resize(even, (half_columns, half_rows), interpolation=cv2.INTER_AREA)
+        halved, times = np.asarray(half, np.uint8), 2 * times
     small = cv2.resize(halved, (working_width, small_rows), interpolation=cv2.INTER_LINEAR)
     rows, columns = halved.shape[0] * times, halved.shape[1] * times
     return Working(np.asarray(small, np.uint8), columns / working_width, rows / small_rows)

@@ -97,6 +97,7 @@ class Hub:
 
     def forget(self, person_id: str) -> None:
         """Drops what is remembered of a person, and takes no more in."""
+        self._pictures.forget(person_id)
         with self._out:
             for state in self._up_to_date().values():
                 state.forget(person_id)
@@ -105,6 +106,12 @@ class Hub:
             self._events.extend(kept)
 
     # out
+
+    def remembered(self) -> set[str]:
+        """Everybody of whom something is remembered. Does not count as looking."""
+        with self._out:
+            people = {event.person_id for event in self._events if event.person_id}
+            return people.union(*(state.remembered() for state in self._cameras.values()))
 
     @property
     def watched(self) -> bool:

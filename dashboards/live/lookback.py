@@ -3,7 +3,6 @@
 It is looked up while somebody looks: the cameras again and again, the last minutes of each when somebody begins to.
 """
 
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +16,7 @@ from contracts.rows import Observation, Rows, Run, WindowStat
 from contracts.settings import Settings
 from dashboards.live.hub import Hub
 from dashboards.live.now import KEEP
+from dashboards.live.watching import WhileWatched
 from storage import history
 from storage.history import (
     CAMERA_WINDOWS,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOOK_EVERY: Final = 5.0
-WAIT: Final = 0.5
 MOST_MOMENTS: Final = 5000
 """Observations of one camera; where there are more in the last minutes, the newest."""
 
@@ -49,32 +48,20 @@ class Lookback:
         self._aggregate: Final = settings.privacy.aggregate
         self._window: Final = min(settings.aggregator.windows)
         self._told: Final[dict[str, tuple[str, str]]] = {}  # camera -> run_id, status
-        self._stopping: Final = threading.Event()
-        self._thread: Final = threading.Thread(target=self._run, name="affectstream-lookback", daemon=True)
+        self._again: Final = WhileWatched(hub, self._look_up, every=LOOK_EVERY, name="lookback")
 
     def __enter__(self) -> Self:
         """Looks once, then in a thread."""
-        self._look_up(minutes=True)
-        self._thread.start()
+        self._look_up(True)
+        self._again.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopping.set()
-        self._thread.join()
+        self._again.close()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not self._hub.watched:
-                self._stopping.wait(WAIT)
-                continue
-            begins = True
-            while self._hub.watched and not self._stopping.is_set():
-                begins = not self._look_up(minutes=begins) and begins
-                self._stopping.wait(LOOK_EVERY)
-
-    def _look_up(self, *, minutes: bool) -> bool:
+    def _look_up(self, minutes: bool) -> bool:
         """Whether the store answered; if not, viewers are told."""
         try:
             self._look(minutes=minutes)

@@ -164,6 +164,9 @@ class CameraState:
         for seen in self._seconds.values():
             seen.pop(person_id, None)
 
+    def remembered(self) -> set[str]:
+        return set(self._people).union(*self._seconds.values())
+
     def _advance(self, at: int) -> None:
         self.now = at if self.now is None else max(self.now, at)
 

@@ -47,6 +47,7 @@ class _View:
         self.reached: FrameId | None = None
         self.number = 0
         self.jpeg: bytes | None = None
+        self.people: set[str] = set()  # who has a box in it
         self.lock: Final = threading.Lock()  # of the kept
         self.drawing: Final = threading.Lock()
 
@@ -103,6 +104,17 @@ class Pictures:
                 if (kept := view.kept.get((row.run_id, row.seq))) is not None:
                     kept.rows.append(row)
 
+    def forget(self, person_id: str) -> None:
+        """Drops the pictures that are known to show the person."""
+        for view in list(self._views.values()):
+            with view.lock:
+                for key, kept in list(view.kept.items()):
+                    if any(row.person_id == person_id for row in kept.rows):
+                        del view.kept[key]
+            with view.drawing:
+                if person_id in view.people:
+                    view.jpeg, view.people, view.number = None, set(), view.number + 1
+
     # out
 
     def looked_at(self) -> list[str]:
@@ -130,6 +142,7 @@ class Pictures:
 
                 if (jpeg := annotate(kept.picture, kept.rows)) is not None:
                     view.jpeg, view.number = jpeg, view.number + 1
+                    view.people = {row.person_id for row in kept.rows}
             return view.number, view.jpeg
 
     def _look(self, camera_id: str) -> _View:

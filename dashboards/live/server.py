@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from contracts.errors import AffectstreamError, SettingsError
 from contracts.settings import LiveSettings, Settings
 from dashboards.live.api import PATH, make_api
+from dashboards.live.forgetting import forgetting
 from dashboards.live.guard import PARAMETER, Guard, resolve
 from storage.store import Store
 
@@ -83,6 +84,7 @@ class LiveServer:
             )
         )
         self._thread: threading.Thread | None = None
+        self._forgetting: Final = forgetting(hub, store) if hub is not None else None
 
     def start(self) -> str:
         """Binds, serves in a thread and returns the URL, with ?token=… where there is one.
@@ -99,10 +101,14 @@ class LiveServer:
                 listener.close()
                 raise AffectstreamError("the live page did not start; affectstream --debug … shows why")
             time.sleep(0.01)
+        if self._forgetting is not None:
+            self._forgetting.start()
         return _url(self._settings, listener.getsockname()[1])
 
     def close(self) -> None:
         """Ends within a second or two, also where somebody still looks. May be called repeatedly."""
+        if self._forgetting is not None:
+            self._forgetting.close()
         self._server.end()
         if self._thread is not None:
             self._thread.join()

@@ -300,6 +300,19 @@ def test_a_picture_without_faces_is_shown_too() -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize(("who", "there"), [("run.1", False), ("run.2", True)])
+def test_a_picture_that_shows_a_forgotten_person_is_dropped(who: str, there: bool) -> None:
+    hub = hub_of()
+    aggregator = Aggregator("door", Settings().aggregator, Settings().privacy)
+    hub.annotated("door")
+    show(hub, film(lambda seconds: [one(300, CALM)], 1), aggregator)
+    number, _ = hub.annotated_after("door", 0)
+    hub.forget(who)
+    assert (hub.annotated("door") is not None) == there
+    assert (hub.annotated_after("door", number)[0] == number) == there
+
+
+@pytest.mark.usefixtures("no_pause")
 def test_all_viewers_get_the_same_drawing_and_each_picture_once() -> None:
     hub = hub_of()
     aggregator = Aggregator("door", Settings().aggregator, Settings().privacy)

@@ -9,8 +9,10 @@ import pytest
 from contracts.errors import StorageAwayError
 from contracts.settings import Settings
 from dashboards.live import lookback
+from dashboards.live.forgetting import forgetting
 from dashboards.live.hub import Hub
 from dashboards.live.lookback import Lookback
+from storage.erasure import forget
 from storage.store import Store
 from tests.aggregator.scenes import START, film, make, shows, watch
 from tests.dashboards.test_live_hub import RUN
@@ -93,3 +95,30 @@ def test_with_level_aggregate_the_windows_are_the_past(settings: Settings) -> No
             assert hub.cameras()[0].people == 1
             assert hub.recent_people("door") == []
             assert len(hub.trace("door").at) == 3, "three closed windows"
+
+
+def test_who_is_forgotten_by_another_process_is_dropped_from_the_page(settings: Settings) -> None:
+    with Store(settings.storage) as store:
+        remember(store, settings)
+        hub = Hub(settings)
+        with Lookback(hub, store, settings), forgetting(hub, store), Store(settings.storage) as other:
+            hub.started(RUN)
+            hub.rows(watch(film(lambda seconds: HERE, 30), make(settings.privacy.level)))
+            until(lambda: any(event.person_id == "run.1" for event in hub.events()))
+            assert [person.person_id for person in hub.recent_people("door")] == ["run.1"]
+            forget(other, "run.1")
+            until(lambda: not hub.recent_people("door"))
+            until(lambda: not hub.remembered())
+            assert not any(event.person_id for event in hub.events())
+            assert all(stress is None for stress in hub.trace("door", "run.1").stress)
+
+
+def test_looking_for_the_forgotten_does_not_count_as_looking(settings: Settings) -> None:
+    with Store(settings.storage) as store:
+        hub = Hub(settings)
+        hub.rows(watch(film(lambda seconds: HERE, 30), make(settings.privacy.level)))
+        assert hub.recent_people("door")
+        assert hub.watched
+        with forgetting(hub, store):
+            until(lambda: not hub.watched)
+        assert hub.remembered() == {"run.1"}
