@@ -1,11 +1,15 @@
 """What leaks from a split is seen: labels that say nothing about the pictures can be told only where copies are."""
 
+import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.leakage import at_random, distorted, neighbour, official, repeated
+from benchmarks.leakage import at_random, distorted, learnt, neighbour, official, repeated
+from classifier import training
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
+
+pytestmark = pytest.mark.xdist_group("tensorflow")
 
 COUNTS = (30, 30, 30, 30, 30, 30, 400)
 
@@ -42,3 +46,27 @@ def test_the_official_splits_lose_their_twins(meaningless: Examples) -> None:
     honest = official(twice)
     assert not honest.of("train").twins_in(honest.of("public")).any()
     assert (honest.split == SPLITS["public"]).sum() == (twice.split == SPLITS["public"]).sum()
+
+
+def test_a_network_learns_from_the_copies_too(meaningless: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A training leaves out the twins of what it is tested on, which is why it must not know the leaking test pictures.
+    given: list[Examples] = []
+
+    def train(examples: Examples, *rest: object) -> None:
+        given.append(examples)
+        raise InterruptedError
+
+    monkeypatch.setattr(training, "train", train)
+    chance = np.random.default_rng(2)
+    public = meaningless.where(np.arange(7))
+    public = msgspec.structs.replace(
+        public, pictures=InMemory(chance.integers(0, 256, (7, 48, 48), dtype=np.uint8)),
+        split=np.full(7, SPLITS["public"]),
+    )  # fmt: skip
+    leaking = repeated(meaningless)
+    with pytest.raises(InterruptedError):
+        learnt(leaking, public, "cnn2", "paper", 1)
+    (learns,) = given
+    assert learns.of("train").twins_in(leaking.of("public")).any()
+    assert not learns.of("train").twins_in(learns.of("public")).any()
+    assert len(learns.of("public")) == 7
