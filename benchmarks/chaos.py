@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from benchmarks.result import from_shell
 from tests.pipeline.distributed.accounting import Account, account, differences, picture
 from tests.pipeline.distributed.cluster import Cluster, cluster, mayhem
 
@@ -94,4 +95,4 @@ def show(bills: Sequence[Account], killed: dict[str, int], found: Sequence[str])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from_shell(main)

@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.result import from_shell
 from classifier.architectures import ARCHITECTURES
 from classifier.engine import Engine
 from classifier.exporting import export_openvino
@@ -113,4 +114,4 @@ def _show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

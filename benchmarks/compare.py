@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks.result import Cell, Column, Result, Spread, Table, middle, number, read
+from benchmarks.result import Cell, Column, Result, Spread, Table, from_shell, middle, number, read
 from contracts.errors import InputError
 
 NOISE = 0.05
@@ -81,4 +81,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

@@ -25,6 +25,7 @@ from rich.table import Table
 from sqlalchemy import Connection, create_engine
 
 from benchmarks.month import FIRST_DAY, make
+from benchmarks.result import from_shell
 from contracts.settings import Settings
 from dashboards.grafana.catalog import Asked, queries
 from dashboards.grafana.macros import Range, Value, expand, last
@@ -110,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.result import from_shell
 from contracts.messages import F32, Picture
 from contracts.settings import DetectorSettings, ModelsSettings
 from contracts.stages import CropSpec, Detector
@@ -155,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

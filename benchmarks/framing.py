@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.result import from_shell
 from detector.haar import CASCADE
 
 Find = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -141,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

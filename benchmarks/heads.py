@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.result import Cell, Column, Table, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
 from classifier import metrics
 from classifier.datasets import Examples, load
 from classifier.engine import Engine
@@ -139,4 +139,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

@@ -22,6 +22,7 @@ from rich.table import Table
 from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.month import FIRST_DAY, make
+from benchmarks.result import from_shell
 from contracts.emotions import EMOTIONS
 from storage.choosing import choose
 
@@ -204,4 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

@@ -16,7 +16,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
 from classifier.datasets import SPLITS, Examples, load
 from classifier.datasets.pictures import InMemory
 from classifier.quiet import choose_backend
@@ -169,4 +169,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
 from classifier import metrics
 from classifier.card import read_card
 from classifier.datasets import load
@@ -70,4 +70,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

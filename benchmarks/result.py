@@ -4,7 +4,8 @@ import importlib.metadata
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from contracts.errors import InputError
+from contracts.errors import AffectstreamError, InputError
 
 PACKAGES = ("affectstream", "opencv-python-headless", "openvino", "tensorflow", "numpy")
 
@@ -134,6 +135,17 @@ def middle(cell: Cell) -> float | None:
     if isinstance(cell, Spread):
         return cell.median
     return float(cell) if isinstance(cell, int | float) else None
+
+
+def from_shell(main: Callable[[], object]) -> None:
+    """Runs what stands behind `python -m benchmarks.NAME`. What goes wrong is said in one line."""
+    try:
+        code = main()
+    except AffectstreamError as error:
+        sys.exit(f"affectstream: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def number(value: float, digits: int) -> str:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.law import law
-from benchmarks.result import Cell, Column, Table
+from benchmarks.result import Cell, Column, Table, from_shell
 from benchmarks.rig import Rig
 from contracts.errors import AffectstreamError, InputError
 from contracts.messages import Frame, RunEnded, RunStarted
@@ -241,7 +241,4 @@ def _memory() -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AffectstreamError as error:
-        sys.exit(f"affectstream: {error}")
+    from_shell(main)

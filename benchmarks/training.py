@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, machine, result, show, spread, write
+from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, spread, write
 from classifier.architectures import ARCHITECTURES, architecture, preset
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
@@ -129,4 +129,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from_shell(main)

@@ -2,6 +2,7 @@
 
 Each teacher sees a picture and its mirror image, and answers the mean of both: a face in a mirror feels the same, no
 network quite knows that, and so the mean is better than either answer. The student pays for one look, and learns two.
+A network whose filters come in mirrored pairs is asked once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ import keras
 from keras import ops
 
 from classifier.card import WEIGHTS_FILE, read_card
+from classifier.mirrored import answers_alike
 from classifier.recipe import Distillation
 from contracts.errors import InputError
 
@@ -22,8 +24,8 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
     def __init__(self, network: Any, teachers: Sequence[Any], how: Distillation) -> None:
         super().__init__(network.input, network.output, name=f"{network.name}_student")
         self.distillation = how
-        # In a function, or Keras would take the teachers for parts of the student.
-        self._answers: Callable[[Any], list[Any]] = lambda pictures: [one(pictures, training=False) for one in teachers]
+        # In functions, or Keras would take the teachers for parts of the student.
+        self._teachers: list[Callable[[Any], dict[str, Any]]] = [_asked(one, how.temperature) for one in teachers]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -33,15 +35,29 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
             return own
         weight, temperature = self.distillation.weight, self.distillation.temperature
         taught = 0.0
-        answers = self._answers(ops.concatenate([x, ops.flip(x, axis=2)]))
+        answers = [ask(x) for ask in self._teachers]
         for head, logits in y_pred.items():
-            if any(head in answer for answer in answers):
-                shares = [ops.softmax(answer[head] / temperature) for answer in answers if head in answer]
-                straight, mirrored = ops.split(sum(shares) / len(shares), 2)
-                target = ops.stop_gradient((straight + mirrored) / 2)
+            shares = [answer[head] for answer in answers if head in answer]
+            if shares:
+                target = ops.stop_gradient(sum(shares) / len(shares))
                 answer = ops.log_softmax(logits / temperature)
                 taught -= ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
         return (1 - weight) * own + weight * taught
+
+
+def _asked(teacher: Any, temperature: float) -> Callable[[Any], dict[str, Any]]:
+    """A function of pictures: {head: what the teacher answers to them and their mirror images, f32[N, classes]}."""
+    once = answers_alike(teacher)
+
+    def shares(pictures: Any) -> dict[str, Any]:
+        looks = [pictures] if once else [pictures, ops.flip(pictures, axis=2)]
+        answers = teacher(ops.concatenate(looks), training=False)
+        return {
+            head: sum(ops.split(ops.softmax(logits / temperature), len(looks))) / len(looks)
+            for head, logits in answers.items()
+        }
+
+    return shares
 
 
 def read_teacher(folder: Path, heads: Mapping[str, int], classes: tuple[str, ...], size: tuple[int, int]) -> Any:

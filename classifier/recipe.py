@@ -69,6 +69,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     options: dict[str, float] = {}  # what the architecture's `build` takes
     pretrained: bool = False  # the base starts from ImageNet's weights
     distillation: Distillation | None = None
+    mirrored: bool = False  # filters come in mirrored pairs
     blend: float = 0.0  # share of the weights that a training began with in those that it ends with
     seed: int = 1
 

@@ -25,6 +25,7 @@ from classifier.datasets import Examples
 from classifier.distillation import Student, read_teacher
 from classifier.evaluation import VOTED
 from classifier.fused import fused
+from classifier.mirrored import mirror, settle
 from classifier.recipe import Phase, Recipe
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -58,7 +59,7 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     _check(folder, checkpoints, resume)
     data = Path(run.data).name
     examples = examples.of_classes(recipe.classes).divided(DIVISION)
-    training, held_out = _shares(examples, recipe)
+    training, held_out = shares(examples, recipe)
     if len(training) < recipe.batch_size:
         raise InputError(f"{data} has {len(training)} usable training images, fewer than one batch")
     heads = {examples.head: len(recipe.classes)}
@@ -77,6 +78,10 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     begun = _begun(Path(run.start), network, recipe) if run.start else []
     if begun and not resume:
         network.set_weights(begun)
+    if recipe.mirrored:
+        mirror(network)
+        if not resume:
+            settle(network)
     teachers = [read_teacher(Path(name), heads, recipe.classes, module.INPUT) for name in run.teachers]
     teachers = [in_precision(teacher if gpu else fused(teacher), precision) for teacher in teachers]
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +95,8 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     if begun:  # what the weights knew is kept, and what was learnt as well (Wortsman et al., 2022)
         pairs = zip(begun, network.get_weights(), strict=True)
         network.set_weights([recipe.blend * old + (1 - recipe.blend) * new for old, new in pairs])
+    if recipe.mirrored:
+        settle(network)  # the averaged weights, and statistics
     device = "GPU" if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     made = Training(
         command=run.command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
@@ -136,11 +143,14 @@ def _begun(folder: Path, network: Any, recipe: Recipe) -> list[Any]:
         raise InputError(f"the model {card.name} is a {card.architecture}, to be trained is a {recipe.architecture}")
     if set(card.heads) != set(network.output) or any(h.classes != recipe.classes for h in card.heads.values()):
         raise InputError(f"the model {card.name} answers other things ({', '.join(card.heads)}) than are to be learnt")
-    return list(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
+    weights = list(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
+    if [w.shape for w in weights] != [w.shape for w in network.weights]:
+        raise InputError(f"the model {card.name} is a {card.architecture} of other layers than are built now")
+    return weights
 
 
-def _shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
-    """What is learnt from, and what only watches."""
+def shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
+    """What a training of data that is `divided` learns from, and what only watches."""
     training = examples.of("train")
     training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
     if recipe.balanced:

@@ -1,23 +1,27 @@
 """fern, the facial expression recognition network that is our default: small, and fast on two CPU cores.
 
-Most of its arithmetic is in plain 3x3 convolutions, which CPUs run closest to their peak; each block costs about 10
-million multiplications. The last is narrower than twice the one before: at 3x3 places a convolution is mostly weights,
-and those are read for nine products each.
+Most of its arithmetic is in plain convolutions, which CPUs run closest to their peak; each block costs about 10 million
+multiplications. The last is narrower than twice the one before: at 3x3 places a convolution is mostly weights, and
+those are read for nine products each. Its filters come in mirrored pairs: it answers a face and its mirror image alike,
+and learns faster for it.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from classifier.architectures import residual
 from classifier.recipe import ours
 
 INPUT: Final = (48, 48)
-BLOCKS: Final = ((32, 1), (64, 2), (128, 2), (128, 1), (224, 2))  # (width, stride)
-PRESETS: Final = {"ours": ours("fern")}
+STEM: Final = (32, 4, 2)  # (width, kernel, stride)
+BLOCKS: Final = ((32, 1), (64, 2), (128, 2), (128, 1), (192, 2))  # (width, stride)
+PRESETS: Final = {"ours": msgspec.structs.replace(ours("fern"), mirrored=True)}
 
 
-def build(heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.2) -> Any:
+def build(heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.2, halving: int = 4) -> Any:
     """keras.Model: u8[N, 48, 48, channels] -> {head: logits f32[N, classes]}."""
     return residual.network(
-        "fern", heads, size=INPUT, channels=channels, stem=(BLOCKS[0][0], 5, 2), blocks=BLOCKS, dropout=dropout
+        "fern", heads, size=INPUT, channels=channels, stem=STEM, blocks=BLOCKS, halving=halving, dropout=dropout
     )

@@ -41,6 +41,31 @@ def test_the_mean_of_the_teachers_answers_to_a_picture_and_its_mirror_image_is_t
     assert loss(student, pictures) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_a_teacher_that_answers_both_alike_is_asked_once() -> None:
+    asked: list[int] = []
+
+    class Counting(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def call(self, pictures: Any) -> Any:
+            asked.append(int(pictures.shape[0] or 0))
+            return pictures
+
+    def teacher(*, alike: bool) -> Any:
+        pictures = keras.Input((4, 4, 1))
+        seen = Counting()(pictures)
+        places = keras.layers.GlobalAveragePooling2D()(seen) if alike else keras.layers.Flatten()(seen)
+        return keras.Model(pictures, {"labels": keras.layers.Dense(7, name="labels")(places)})
+
+    pictures = np.random.default_rng(1).normal(size=(5, 4, 4, 1)).astype(np.float32)
+    pupil, how = network("labels", seed=1), Distillation(weight=1.0, temperature=1.0)
+    for alike, looks in ((True, 1), (False, 2)):
+        one = teacher(alike=alike)
+        student = Student(pupil, [one], how)
+        asked.clear()
+        own = log_softmax(np.asarray(pupil(pictures)["labels"]), axis=1)
+        assert loss(student, pictures) == pytest.approx(-(answers(one, pictures) * own).sum(axis=1).mean(), rel=1e-5)
+        assert asked[0] == 5 * looks
+
+
 def test_a_teacher_teaches_the_heads_that_it_has() -> None:
     pictures = np.random.default_rng(1).normal(size=(5, 4, 4, 1)).astype(np.float32)
     pupil = network("labels", "votes", seed=1)

@@ -16,7 +16,7 @@ from classifier.card import WEIGHTS_FILE, file_sha256, read_card
 from classifier.checkpoints import Run, read_run
 from classifier.datasets import Examples
 from classifier.datasets.pictures import InMemory
-from classifier.finishing import Finished
+from classifier.finishing import Finished, untrained
 from classifier.folders import bundled
 from classifier.recipe import Distillation, Distortion, Phase, Recipe, Watching
 from contracts.errors import InputError
@@ -107,10 +107,19 @@ HALTING = [
         ),
         (11,),
     ),
+    (
+        with_phases(
+            msgspec.structs.replace(QUICK, architecture="fern", mirrored=True),
+            Phase(epochs=2, optimizer="sgd", rate=0.02),
+        ),
+        (7,),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("recipe", "stops"), HALTING, ids=["averaged, in two phases", "watched, the best kept"])
+@pytest.mark.parametrize(
+    ("recipe", "stops"), HALTING, ids=["averaged, in two phases", "watched, the best kept", "mirrored"]
+)
 def test_a_training_that_was_stopped_ends_with_the_same_weights(
     tmp_path: Path, recipe: Recipe, stops: tuple[int, ...]
 ) -> None:
@@ -179,6 +188,11 @@ def test_a_training_may_begin_where_another_ended(
         np.testing.assert_allclose(blended, (begun + ended) / 2, atol=2e-3)
     with pytest.raises(InputError, match="is a fern, to be trained is a cnn2"):
         train(tmp_path / "a", still, stripes(600, 1), start=bundled()["default"])
+    untrained("fern", tmp_path / "older", halving=3)
+    newer = msgspec.structs.replace(still, architecture="fern", votes=0.0)
+    nameless = msgspec.structs.replace(stripes(600, 1), head="labels")
+    with pytest.raises(InputError, match="older is a fern of other layers than are built now"):
+        train(tmp_path / "c", newer, nameless, start=tmp_path / "older")
     few = msgspec.structs.replace(still, classes=("happy", "sad"))
     with pytest.raises(InputError, match="answers other things"):
         train(tmp_path / "b", few, stripes(600, 1), start=learnt[0])

@@ -1,0 +1,86 @@
+"""What a second look is worth: a model's answers to faces, to their mirror images, and their mean; of several too.
+
+    python -m benchmarks.looks --data fer2013.npz [--model default ...] [--json looks.json]
+
+The faces are those that `train --preset ours` holds out of the training split, so that no test picture is looked at.
+The cross entropy is that of the labels, at the temperature that fits best.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
+from classifier import metrics
+from classifier.card import read_card
+from classifier.datasets import load
+from classifier.engine import Engine
+from classifier.evaluation import label_head, read
+from classifier.folders import find_model
+from classifier.quiet import choose_backend
+from classifier.recipe import ours
+from contracts.emotions import EMOTIONS
+from contracts.errors import InputError
+from contracts.loading import load_settings
+from contracts.messages import F32, U8
+
+COLUMNS = (
+    Column("model"), Column("looks at"), Column("accuracy", digits=4, better="higher"),
+    Column("cross entropy", digits=4, better="lower"),
+)  # fmt: skip
+
+
+def answers(folder: Path, faces: U8) -> tuple[F32, F32]:
+    """What the head that learnt labels says of faces u8[N, H, W, 1] and of their mirror images: f32[N, classes]."""
+    card = read_card(folder)
+    if (card.crop.height, card.crop.width, card.crop.channels) != faces.shape[1:]:
+        raise InputError(f"the model {card.name} does not take grey faces of {faces.shape[1]}x{faces.shape[2]}")
+    engine = Engine(folder, head=label_head(card))
+    return engine.classify(faces), engine.classify(np.ascontiguousarray(faces[:, :, ::-1]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", action="append", help="a model's folder or name; may be given several times")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    choose_backend()
+    from classifier.training import DIVISION, shares
+
+    where = machine()
+    folders = [find_model(m, load_settings(None, os.environ, {}).models) for m in options.model or ["default"]]
+    _, held_out = shares(load(options.data).divided(DIVISION), ours("fern"))
+    faces = np.concatenate([images[..., None] for images in read(held_out.pictures, (48, 48))])
+    labels, hot = held_out.labels, np.eye(len(EMOTIONS), dtype=np.float32)[held_out.labels]
+
+    def row(model: str, looks: str, *scores: F32) -> list[Cell]:
+        logits = np.log(sum(scores) / len(scores) + 1e-9)
+        best = metrics.temperature(logits, hot)
+        return [model, looks, metrics.accuracy(logits, labels), metrics.cross_entropy(logits, hot, best)]
+
+    rows: list[list[Cell]] = []
+    said = [answers(folder, faces) for folder in folders]
+    for folder, (straight, mirrored) in zip(folders, said, strict=True):
+        rows += [
+            row(folder.name, "the picture", straight), row(folder.name, "its mirror image", mirrored),
+            row(folder.name, "both", straight, mirrored),
+        ]  # fmt: skip
+    if len(said) > 1:
+        rows.append(row("the mean of all", "the picture", *[straight for straight, _ in said]))
+        rows.append(row("the mean of all", "both", *[scores for both in said for scores in both]))
+    note = f"{len(faces):,} pictures of the training split that training holds out"
+    made = result(
+        "looks", "python -m benchmarks.looks", where,
+        [Table(title="what a second look is worth", columns=COLUMNS, rows=rows, note=note)],
+    )  # fmt: skip
+    show(made)
+    if options.json:
+        write(made, options.json)
+
+
+if __name__ == "__main__":
+    from_shell(main)

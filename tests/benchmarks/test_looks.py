@@ -1,0 +1,48 @@
+"""What a second look at a face is worth is measured on faces that training holds out, for one model and for several."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.looks import main
+from benchmarks.result import read
+from classifier.finishing import untrained
+from classifier.folders import bundled
+from contracts.errors import InputError
+from tests.classifier.making import stripes
+
+pytestmark = pytest.mark.xdist_group("tensorflow")
+
+
+def written(path: Path) -> Path:
+    data = stripes(2000, 3)
+    np.savez(path, images=data.pictures.read(np.arange(len(data)), (48, 48)), labels=data.labels, split=data.split)
+    return path
+
+
+def test_one_look_another_and_both_are_told_apart(tmp_path: Path) -> None:
+    data = written(tmp_path / "stripes.npz")
+    untrained("dcnn", tmp_path / "dcnn")
+    untrained("fern", tmp_path / "fern")
+    models = ["--model", str(tmp_path / "dcnn"), "--model", str(tmp_path / "fern")]
+    main(["--data", str(data), *models, "--json", str(tmp_path / "looks.json")])
+    (table,) = read(tmp_path / "looks.json").tables
+    assert [row[:2] for row in table.rows] == [
+        ["dcnn", "the picture"], ["dcnn", "its mirror image"], ["dcnn", "both"],
+        ["fern", "the picture"], ["fern", "its mirror image"], ["fern", "both"],
+        ["the mean of all", "the picture"], ["the mean of all", "both"],
+    ]  # fmt: skip
+    one, other, both = (row[3] for row in table.rows[:3])
+    assert one != other
+    assert both not in (one, other)
+    for row in table.rows:
+        assert isinstance(row[3], float)
+        assert 0 < row[3] < 3
+
+
+def test_a_model_of_other_faces_is_refused(tmp_path: Path) -> None:
+    untrained("mini_xception", tmp_path / "mini")
+    data = written(tmp_path / "stripes.npz")
+    with pytest.raises(InputError, match="does not take grey faces of 48x48"):
+        main(["--data", str(data), "--model", str(bundled()["default"]), "--model", str(tmp_path / "mini")])
