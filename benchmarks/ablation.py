@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
 from classifier import architectures, evaluation, metrics
 from classifier.checkpoints import Run
 from classifier.datasets import Examples, load
@@ -128,13 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bar.update(task, description=name)
             rows.append([name, *learnt(WAYS[name](ours), examples, report)])
     note = f"{options.epochs} epochs each; a tenth of {options.data.name}'s training split"
-    made = result(
-        "ablation", "python -m benchmarks.ablation", where,
-        [Table(title="what each ingredient gives", columns=COLUMNS, rows=rows, note=note)],
-    )  # fmt: skip
-    show(made)
-    if options.json:
-        write(made, options.json)
+    table = Table(title="what each ingredient gives", columns=COLUMNS, rows=rows, note=note)
+    conclude("ablation", "python -m benchmarks.ablation", where, [table], options.json)
 
 
 if __name__ == "__main__":

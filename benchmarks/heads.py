@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
 from classifier import metrics
 from classifier.datasets import Examples, load
 from classifier.engine import Engine
@@ -130,10 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for video in options.video:
         faces = crops_of(video, settings, engines[VOTED])
         seen |= {f"{video.name}, head {head}": engine.classify(faces) for head, engine in engines.items()}
-    made = result("heads", "python -m benchmarks.heads", where, tables(matrices, seen))
-    show(made)
-    if options.json:
-        write(made, options.json)
+    conclude("heads", "python -m benchmarks.heads", where, tables(matrices, seen), options.json)
     if options.picture:
         draw(matrices, seen, options.picture)
 

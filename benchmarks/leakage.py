@@ -16,7 +16,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
 from classifier.datasets import SPLITS, Examples, load
 from classifier.datasets.pictures import InMemory
 from classifier.quiet import choose_backend
@@ -162,10 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(row)
         print(*row, flush=True)
     table = Table(title="accuracy of one method on several splits", columns=tuple(columns), rows=rows)
-    made_of = result("leakage", "python -m benchmarks.leakage", where, [table])
-    show(made_of)
-    if options.json:
-        write(made_of, options.json)
+    conclude("leakage", "python -m benchmarks.leakage", where, [table], options.json)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, write
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
 from classifier import metrics
 from classifier.card import read_card
 from classifier.datasets import load
@@ -73,13 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(row("the mean of all", "the picture", *[straight for straight, _ in said]))
         rows.append(row("the mean of all", "both", *[scores for both in said for scores in both]))
     note = f"{len(faces):,} pictures of the training split that training holds out"
-    made = result(
-        "looks", "python -m benchmarks.looks", where,
-        [Table(title="what a second look is worth", columns=COLUMNS, rows=rows, note=note)],
-    )  # fmt: skip
-    show(made)
-    if options.json:
-        write(made, options.json)
+    table = Table(title="what a second look is worth", columns=COLUMNS, rows=rows, note=note)
+    conclude("looks", "python -m benchmarks.looks", where, [table], options.json)
 
 
 if __name__ == "__main__":

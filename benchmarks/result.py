@@ -101,6 +101,14 @@ def result(bench: str, command: str, where: Machine, tables: list[Table]) -> Res
     return Result(bench=bench, command=command, made_at=made_at, machine=where, tables=tables)
 
 
+def conclude(bench: str, command: str, where: Machine, tables: list[Table], output: Path | None) -> None:
+    """Shows a benchmark that has just ended, and writes it where that is wanted."""
+    made = result(bench, command, where, tables)
+    show(made)
+    if output is not None:
+        write(made, output)
+
+
 def write(made: Result, path: Path) -> None:
     """As JSON. Raises InputError where it cannot be written."""
     try:

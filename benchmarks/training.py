@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, from_shell, machine, result, show, spread, write
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, spread
 from classifier.architectures import ARCHITECTURES, architecture, preset
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
@@ -122,10 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     where = machine()
     table = measure(options.architecture, options.preset, options.rounds)
-    made = result("training", f"python -m benchmarks.training --architecture {options.architecture}", where, [table])
-    show(made)
-    if options.json:
-        write(made, options.json)
+    conclude(
+        "training", f"python -m benchmarks.training --architecture {options.architecture}", where, [table], options.json
+    )
 
 
 if __name__ == "__main__":

@@ -184,13 +184,10 @@ def _settings(context: typer.Context, *videos: Path) -> "Settings":
 
 def report(name: str, measure: "Callable[[], list[Table]]", output: Path | None) -> None:
     """Measures, prints, and writes what was measured."""
-    from benchmarks.result import machine, result, show, write
+    from benchmarks.result import conclude, machine
 
     if output is not None and not output.parent.is_dir():
         raise InputError(f"no folder {output.parent}")
     where = machine()
     said = [Path(word).name if "/" in word else word for word in sys.argv[1:]]  # folders are nobody's business
-    made = result(name, " ".join(["affectstream", *said]), where, measure())
-    show(made)
-    if output is not None:
-        write(made, output)
+    conclude(name, " ".join(["affectstream", *said]), where, measure(), output)

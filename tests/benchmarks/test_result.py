@@ -7,7 +7,21 @@ import pytest
 from rich.console import Console
 
 from benchmarks.compare import compare, main
-from benchmarks.result import Cell, Column, Result, Spread, Table, machine, read, result, show, spread, write
+from benchmarks.result import (
+    Cell,
+    Column,
+    Result,
+    Spread,
+    Table,
+    conclude,
+    from_shell,
+    machine,
+    read,
+    result,
+    show,
+    spread,
+    write,
+)  # fmt: skip
 from contracts.errors import InputError
 
 COLUMNS = (
@@ -92,3 +106,23 @@ def test_a_file_that_is_no_result_is_refused_in_one_line(tmp_path: Path, content
         read(tmp_path / "nothing.json")
     with pytest.raises(InputError, match="cannot write"):
         write(made(1.0, 1.0, 1), tmp_path / "no folder" / "made.json")
+
+
+def test_what_goes_wrong_in_a_benchmark_is_one_line() -> None:
+    def refuse() -> None:
+        raise InputError("nofile is no data set")
+
+    with pytest.raises(SystemExit, match=r"^affectstream: nofile is no data set$"):
+        from_shell(refuse)
+    with pytest.raises(SystemExit, match=r"^3$"):
+        from_shell(lambda: 3)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        from_shell(lambda: None)
+
+
+def test_a_benchmark_that_has_ended_is_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = made(1.0, 2.0, 3).tables
+    conclude("e2e", "affectstream bench e2e", machine(), tables, None)
+    assert "ours" in capsys.readouterr().out
+    conclude("e2e", "affectstream bench e2e", machine(), tables, tmp_path / "kept.json")
+    assert read(tmp_path / "kept.json").tables == tables
