@@ -38,11 +38,15 @@ def compare(before: Result, after: Result, console: Console) -> int:
 
 def _compared(before: Table, after: Table) -> tuple[RichTable, int]:
     drawn = RichTable("", "", "before", "after", "after / before", title=after.title, title_justify="left")
-    rows = {row[0]: dict(zip((column.name for column in before.columns), row, strict=True)) for row in before.rows}
+    cells = {
+        (_name(row), column.name, column.unit): cell
+        for row in before.rows
+        for column, cell in zip(before.columns, row, strict=True)
+    }
     worse = 0
     for row in after.rows:
-        for column, new in zip(after.columns[1:], row[1:], strict=True):
-            old = rows.get(row[0], {}).get(column.name)
+        for column, new in zip(after.columns, row, strict=True):
+            old = cells.get((_name(row), column.name, column.unit))
             one, two = middle(old), middle(new)
             if one is None or two is None:
                 continue
@@ -50,10 +54,15 @@ def _compared(before: Table, after: Table) -> tuple[RichTable, int]:
             worse += bad
             ratio = f"{two / one:.2f}" if one else "-"
             drawn.add_row(
-                str(row[0]), f"{column.name} {column.unit}".strip(), number(one, column.digits),
+                _name(row), f"{column.name} {column.unit}".strip(), number(one, column.digits),
                 number(two, column.digits), f"[red]{ratio} worse[/]" if bad else ratio,
             )  # fmt: skip
     return drawn, worse
+
+
+def _name(row: list[Cell]) -> str:
+    """All that a row says in words: the first cell alone may stand in several."""
+    return ", ".join(cell for cell in row if isinstance(cell, str))
 
 
 def _worse(old: Cell, new: Cell, column: Column) -> bool:

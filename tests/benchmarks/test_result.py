@@ -1,6 +1,7 @@
 """What was measured is kept whole, and two measurements are compared without crying wolf."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,22 @@ from benchmarks.result import (
     conclude,
     from_shell,
     machine,
+    middle,
     read,
     result,
     show,
     spread,
     write,
-)  # fmt: skip
+)
 from contracts.errors import InputError
 
+KEPT = Path(__file__).parents[2] / "docs" / "measurements"
 COLUMNS = (
-    Column("way"), Column("speed", "frames/s", better="higher"), Column("cost", "ms", 2, better="lower"),
+    Column("way"),
+    Column("speed", "frames/s", better="higher"),
+    Column("cost", "ms", 2, better="lower"),
     Column("frames", digits=0),
-)  # fmt: skip
+)
 
 
 def made(*cells: Cell, bench: str = "e2e") -> Result:
@@ -82,6 +87,16 @@ def test_only_what_got_worse_beyond_the_noise_is_called_worse(
     console = printed()
     assert compare(made(*old), made(*new), console) == worse
     assert text(console).count("worse") == worse
+
+
+@pytest.mark.parametrize("file", sorted(KEPT.glob("*.json")), ids=lambda file: file.stem)
+def test_a_measurement_compared_with_itself_is_the_same_in_every_figure(file: Path) -> None:
+    console, kept = printed(), read(file)
+    assert compare(kept, kept, console) == 0
+    figures = [cell for table in kept.tables for row in table.rows for cell in row if middle(cell) is not None]
+    ratios = re.findall(r"│ ([\d.]+|-) +│$", text(console), flags=re.MULTILINE)
+    assert len(ratios) == len(figures) > 0
+    assert set(ratios) <= {"1.00", "-"}
 
 
 def test_results_of_two_kinds_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
