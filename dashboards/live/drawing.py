@@ -1,6 +1,7 @@
 """A picture with what was read in it: boxes, people, emotions, stress."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -22,14 +23,21 @@ INK: Final = (24, 20, 16)
 SMALLEST_TEXT: Final = 10
 """Pixels; the names in a tiny picture are not shrunk below."""
 
+BLOCKS: Final = 4
+"""Blocks across a head that must not be recognised."""
+AROUND: Final = 0.25
+"""Widths of the box beyond its edges that belong to a head."""
 ROOM: Final = 1.6
 """Widths of its box that a name may take."""
 
 
-def annotate(picture: Picture | bytes, rows: Sequence[Observation]) -> bytes | None:
+def annotate(
+    picture: Picture | bytes, rows: Sequence[Observation], hidden: AbstractSet[str] = frozenset()
+) -> bytes | None:
     """JPEG of the picture, at most `WIDEST` pixels wide, with the observations of its frame.
 
-    A face that belongs to nobody (yet) gets a thin box and no name. None for bytes that are no picture.
+    A face that belongs to nobody (yet) gets a thin box and no name; who is `hidden` cannot be recognised. None for
+    bytes that are no picture.
     """
     opened = _opened(picture)
     if opened is None:
@@ -41,7 +49,10 @@ def annotate(picture: Picture | bytes, rows: Sequence[Observation]) -> bytes | N
     else:
         canvas = opened.copy()  # the detectors may still be looking at it
     for row in sorted(rows, key=lambda row: row.y + row.height):  # who is nearer comes on top
-        _draw(canvas, row, scale)
+        if row.person_id in hidden:
+            _hide(canvas, row, scale)
+        else:
+            _draw(canvas, row, scale)
     done, data = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes() if done else None
 
@@ -67,6 +78,17 @@ def _draw(canvas: Any, row: Observation, scale: float) -> None:
     cv2.rectangle(canvas, (left, top), (right, bottom), colour, line, cv2.LINE_AA)
     _label(canvas, row, left, right, top, colour)
     _stress_bar(canvas, row, left, right, bottom)
+
+
+def _hide(canvas: Any, row: Observation, scale: float) -> None:
+    """Leaves a few coarse blocks of a head."""
+    spare = row.width * AROUND
+    left, top = (max(0, round(edge * scale)) for edge in (row.x - spare, row.y - spare))
+    right, bottom = (round(edge * scale) for edge in (row.x + row.width + spare, row.y + row.height + spare))
+    head = canvas[top:bottom, left:right]
+    if head.size:
+        coarse = cv2.resize(head, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA)
+        head[:] = cv2.resize(coarse, (head.shape[1], head.shape[0]), interpolation=cv2.INTER_NEAREST)
 
 
 def _label(canvas: Any, row: Observation, left: int, right: int, top: int, colour: Colour) -> None:

@@ -5,7 +5,6 @@ does, and the pipeline waits meanwhile; so each list is one element, which is se
 The values are tuples: NiceGUI watches lists and dictionaries for changes, at a price.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Final
@@ -43,20 +42,23 @@ class People(Element, component="static/people.js"):
 
 
 class Events(Element, component="static/events.js"):
-    """The latest events, newest first."""
+    """The latest events, newest first; brought up to date by `show`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: Final[deque[tuple[object, ...]]] = deque(maxlen=MOST_EVENTS)
+        self._shown: tuple[object, ...] = ()
         self.props["events"] = ()
 
-    def add(self, news: Sequence[LiveEvent], zone: tzinfo) -> None:
-        """Shows events that have not been shown yet, oldest first."""
-        if not news:
-            return
-        for event in news[-MOST_EVENTS:]:
-            self._lines.appendleft((event.id, event.kind, clock(event.at, zone), f"{event.camera_id}: {event.text}"))
-        self.props["events"] = tuple(self._lines)
+    def show(self, events: Sequence[LiveEvent], zone: tzinfo) -> None:
+        """The last of these, which are in the order that they happened in."""
+        latest = events[-MOST_EVENTS:]
+        shown = (zone, *(event.id for event in latest))
+        if shown != self._shown:
+            self._shown = shown
+            self.props["events"] = tuple(
+                (event.id, event.kind, clock(event.at, zone), f"{event.camera_id}: {event.text}")
+                for event in reversed(latest)
+            )
 
 
 def _entry(person: PersonNow, *, here: bool) -> tuple[object, ...]:

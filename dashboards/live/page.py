@@ -74,7 +74,6 @@ class Viewer:
         self._dark = False
         self._hidden = True
         self._zone: tzinfo = UTC
-        self._last_event = 0
 
     def build(self) -> None:
         """Lays the page out; it is filled once the viewer has said who they are."""
@@ -160,13 +159,7 @@ class Viewer:
             self._open(*opened)
         elif self._person is not None:
             self._person.update()
-        self._show_events()
-
-    def _show_events(self) -> None:
-        news = self._hub.events(self._last_event)
-        if news:
-            self._last_event = news[-1].id
-            self._events.add(news, self._zone)
+        self._events.show(self._hub.events(), self._zone)
 
     def _open(self, camera_id: str, person_id: str) -> None:
         if self._person is not None:

@@ -64,6 +64,7 @@ class Pictures:
         self._settling: Final = settings.aggregator.min_hits - 1 + OVERTAKING
         """So many frames later all faces of a frame have their people."""
         self._views: Final[dict[str, _View]] = {}
+        self._forgotten: Final[set[str]] = set()
 
     # in
 
@@ -105,7 +106,8 @@ class Pictures:
                     kept.rows.append(row)
 
     def forget(self, person_id: str) -> None:
-        """Drops the pictures that are known to show the person."""
+        """Drops the pictures that are known to show the person, and hides their face in those that come."""
+        self._forgotten.add(person_id)
         for view in list(self._views.values()):
             with view.lock:
                 for key, kept in list(view.kept.items()):
@@ -140,9 +142,9 @@ class Pictures:
             if (kept := self._take(view)) is not None:
                 from dashboards.live.drawing import annotate
 
-                if (jpeg := annotate(kept.picture, kept.rows)) is not None:
+                if (jpeg := annotate(kept.picture, kept.rows, self._forgotten)) is not None:
                     view.jpeg, view.number = jpeg, view.number + 1
-                    view.people = {row.person_id for row in kept.rows}
+                    view.people = {row.person_id for row in kept.rows} - self._forgotten
             return view.number, view.jpeg
 
     def _look(self, camera_id: str) -> _View:

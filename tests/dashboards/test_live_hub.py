@@ -10,7 +10,7 @@ import pytest
 
 from aggregator import Aggregator
 from contracts.emotions import EMOTIONS
-from contracts.messages import FrameEmotions, FrameId
+from contracts.messages import FrameEmotions, FrameId, Picture
 from contracts.rows import DeadLetter, Rows, Run
 from contracts.settings import Settings
 from dashboards.live import pictures
@@ -245,10 +245,10 @@ def picture(seed: int = 0) -> np.ndarray:
     return np.full((480, 640, 3), seed, np.uint8)
 
 
-def show(hub: Hub, frames: Sequence[FrameEmotions], aggregator: Aggregator) -> None:
+def show(hub: Hub, frames: Sequence[FrameEmotions], aggregator: Aggregator, seen: Picture | None = None) -> None:
     for frame in frames:
         if hub.wants_pictures("door"):
-            hub.picture("door", frame.run_id, frame.seq, frame.captured_at, picture())
+            hub.picture("door", frame.run_id, frame.seq, frame.captured_at, picture() if seen is None else seen)
         hub.rows(aggregator.add(frame), frame)
 
 
@@ -310,6 +310,25 @@ def test_a_picture_that_shows_a_forgotten_person_is_dropped(who: str, there: boo
     hub.forget(who)
     assert (hub.annotated("door") is not None) == there
     assert (hub.annotated_after("door", number)[0] == number) == there
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_nobody_recognises_a_forgotten_person_who_stays_before_the_camera() -> None:
+    hub, aggregator = hub_of(), Aggregator("door", Settings().aggregator, Settings().privacy)
+    hub.annotated("door")
+    frames = film(lambda seconds: [one(100, CALM), one(400, CALM)], 2)
+    checks = (np.indices((480, 640)).sum(axis=0) // 5 % 2 * 255).astype(np.uint8)
+    show(hub, frames[:8], aggregator, np.dstack([checks] * 3))
+    before = decoded(hub.annotated("door")).astype(int)
+    hub.forget("run.1")
+    show(hub, frames[8:], aggregator, np.dstack([checks] * 3))
+    after = decoded(hub.annotated("door")).astype(int)
+    theirs, others = (slice(80, 120), slice(80, 120)), (slice(80, 120), slice(380, 420))
+    assert np.ptp(before[theirs]) > 150, "the face was there"
+    assert np.ptp(after[theirs]) < 60, "and is a grey block now"
+    assert abs(before[others] - after[others]).max() < 60, "the other is seen as before"
+    box = after[60:140, 60:140]
+    assert (box.max(axis=2) - box.min(axis=2)).max() < 60, "nothing is drawn in an emotion's colour"
 
 
 @pytest.mark.usefixtures("no_pause")

@@ -59,12 +59,15 @@ def test_a_button_says_who_and_how_they_are_also_to_those_who_cannot_see_it(clie
 def test_the_newest_events_come_first_and_old_ones_go(client: Client) -> None:
     with client:
         events = Events()
-    events.add([event(number) for number in range(MOST_EVENTS)], UTC)
-    events.add([event(100), event(101)], UTC)
+    all_events = [event(number) for number in range(MOST_EVENTS)]
+    events.show(all_events, UTC)
+    events.show([*all_events, event(100), event(101)], UTC)
     lines = events.props["events"]
     assert [line[0] for line in lines[:3]] == [101, 100, MOST_EVENTS - 1]
     assert lines[0][1:] == ("person_left", clock(START + 101 * SECOND, UTC), "door: left")
     assert len(lines) == MOST_EVENTS
+    events.show([event(100)], UTC)  # those of the others are forgotten
+    assert [line[0] for line in events.props["events"]] == [100]
 
 
 def test_coming_and_going_makes_the_page_no_bigger_and_what_stays_is_not_sent_again(client: Client) -> None:
@@ -73,9 +76,9 @@ def test_coming_and_going_makes_the_page_no_bigger_and_what_stays_is_not_sent_ag
     before = len(client.elements)
     for number in range(50):
         people.show([person(number), person(number + 1)], {f"run.{number}"})
-        events.add([event(number)], UTC)
+        events.show([event(number)], UTC)
     assert len(client.elements) == before
     client.outbox.updates.clear()
     people.show([person(49), person(50)], {"run.49"})
-    events.add([], UTC)
+    events.show([event(49)], UTC)
     assert not client.outbox.updates
