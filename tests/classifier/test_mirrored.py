@@ -10,6 +10,8 @@ import pytest
 
 from classifier.architectures import ARCHITECTURES, architecture
 from classifier.card import WEIGHTS_FILE
+from classifier.engine import Engine
+from classifier.folders import bundled
 from classifier.mirrored import mirror, settle
 from classifier.recipe import Phase
 from tests.classifier.making import QUICK, stripes, with_phases
@@ -64,6 +66,14 @@ def test_a_step_learns_what_both_looks_at_the_picture_teach() -> None:
     for variable in network.trainable_variables:
         if variable.constraint is not None:
             np.testing.assert_allclose(variable, variable.constraint(variable), atol=1e-6)
+
+
+def test_the_default_model_answers_a_face_and_its_mirror_image_alike() -> None:
+    faces = np.random.default_rng(5).integers(0, 256, (32, 48, 48, 1), dtype=np.uint8)
+    for head in ("fer2013", "ferplus"):
+        engine = Engine(bundled()["default"], head=head, precision="float32")
+        mirrored = engine.classify(np.ascontiguousarray(faces[:, :, ::-1]))
+        np.testing.assert_allclose(engine.classify(faces), mirrored, atol=1e-4)
 
 
 def test_layers_that_have_no_mirrored_form_are_refused() -> None:
