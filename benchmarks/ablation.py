@@ -24,7 +24,7 @@ from classifier.checkpoints import Run
 from classifier.datasets import Examples, load
 from classifier.engine import Engine
 from classifier.evaluation import VOTED
-from classifier.quiet import choose_backend
+from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.recipe import Recipe, changed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -73,7 +73,8 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
 def learnt(recipe: Recipe, examples: Examples, report: Callable[[Any], None] = lambda at: None) -> list[Cell]:
     """Trains on the training split alone; accuracy and cross entropy of both heads on a tenth of it, and seconds."""
     choose_backend()
-    from classifier import training
+    with native_stderr_held_back():
+        from classifier import training
 
     examples = examples.of("train")
     started = time.monotonic()

@@ -20,7 +20,7 @@ from classifier.datasets import load
 from classifier.engine import Engine
 from classifier.evaluation import label_head, read
 from classifier.folders import find_model
-from classifier.quiet import choose_backend
+from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.recipe import ours
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     choose_backend()
-    from classifier.training import DIVISION, shares
+    with native_stderr_held_back():
+        from classifier.training import DIVISION, shares
 
     where = machine()
     folders = [find_model(m, load_settings(None, os.environ, {}).models) for m in options.model or ["default"]]
