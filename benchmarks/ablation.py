@@ -28,7 +28,6 @@ from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.recipe import Recipe, changed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
-from contracts.messages import F32
 
 ALL: Final = "all of it"
 COLUMNS: Final = (
@@ -88,18 +87,13 @@ def learnt(recipe: Recipe, examples: Examples, report: Callable[[Any], None] = l
         said = {head: Engine(folder, head=head).classify(pictures) for head in card.heads}
     labelled = said.pop(examples.head)
     cells: list[Cell] = [metrics.accuracy(labelled, tested.labels)]
-    cells.append(_surprise(labelled, np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]))
+    cells.append(metrics.calibrated_cross_entropy(labelled, np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]))
     if VOTED in said:
-        cells += [metrics.accuracy_plus(said[VOTED], tested.votes), _surprise(said[VOTED], tested.votes)]
+        cells.append(metrics.accuracy_plus(said[VOTED], tested.votes))
+        cells.append(metrics.calibrated_cross_entropy(said[VOTED], tested.votes))
     else:
         cells += [None, None]
     return [*cells, seconds]
-
-
-def _surprise(probabilities: F32, targets: F32) -> float:
-    """Cross entropy at the temperature that fits best."""
-    logits = np.log(probabilities + 1e-9)
-    return metrics.cross_entropy(logits, targets, metrics.temperature(logits, targets))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

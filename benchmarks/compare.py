@@ -9,6 +9,7 @@ its own spread and five per cent: below that a machine that does other things as
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -61,8 +62,8 @@ def _compared(before: Table, after: Table) -> tuple[RichTable, int]:
 
 
 def _name(row: list[Cell]) -> str:
-    """All that a row says in words: the first cell alone may stand in several."""
-    return ", ".join(cell for cell in row if isinstance(cell, str))
+    """The words that a row begins with: the first cell alone may stand in several."""
+    return ", ".join(str(cell) for cell in takewhile(lambda cell: isinstance(cell, str), row))
 
 
 def _worse(old: Cell, new: Cell, column: Column) -> bool:

@@ -59,9 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     labels, hot = held_out.labels, np.eye(len(EMOTIONS), dtype=np.float32)[held_out.labels]
 
     def row(model: str, looks: str, *scores: F32) -> list[Cell]:
-        logits = np.log(sum(scores) / len(scores) + 1e-9)
-        best = metrics.temperature(logits, hot)
-        return [model, looks, metrics.accuracy(logits, labels), metrics.cross_entropy(logits, hot, best)]
+        mean = np.mean(scores, axis=0)
+        return [model, looks, metrics.accuracy(mean, labels), metrics.calibrated_cross_entropy(mean, hot)]
 
     rows: list[list[Cell]] = []
     said = [answers(folder, faces) for folder in folders]

@@ -88,6 +88,12 @@ def cross_entropy(scores: F32, targets: F32, temperature: float = 1.0) -> float:
     return float(-(targets[has] * log_p).sum(axis=1).mean())
 
 
+def calibrated_cross_entropy(probabilities: F32, targets: F32) -> float:
+    """Cross entropy of probabilities against target shares, at the temperature that fits best."""
+    logits = np.log(probabilities + 1e-9)
+    return cross_entropy(logits, targets, temperature(logits, targets))
+
+
 def temperature(scores: F32, targets: F32) -> float:
     """The temperature that makes softmax(scores / t) fit the targets best (Guo et al., 2017); 1 without a target."""
     if not targets.any():

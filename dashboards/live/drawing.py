@@ -48,10 +48,11 @@ def annotate(
         canvas = cv2.resize(opened, (WIDEST, max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
     else:
         canvas = opened.copy()  # the detectors may still be looking at it
-    for row in sorted(rows, key=lambda row: row.y + row.height):  # who is nearer comes on top
+    for row in rows:
         if row.person_id in hidden:
             _hide(canvas, row, scale)
-        else:
+    for row in sorted(rows, key=lambda row: row.y + row.height):  # who is nearer comes on top
+        if row.person_id not in hidden:
             _draw(canvas, row, scale)
     done, data = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes() if done else None

@@ -142,9 +142,10 @@ class Pictures:
             if (kept := self._take(view)) is not None:
                 from dashboards.live.drawing import annotate
 
-                if (jpeg := annotate(kept.picture, kept.rows, self._forgotten)) is not None:
+                hidden = frozenset(self._forgotten)  # as of now: who is drawn belongs to `people`
+                if (jpeg := annotate(kept.picture, kept.rows, hidden)) is not None:
                     view.jpeg, view.number = jpeg, view.number + 1
-                    view.people = {row.person_id for row in kept.rows} - self._forgotten
+                    view.people = {row.person_id for row in kept.rows} - hidden
             return view.number, view.jpeg
 
     def _look(self, camera_id: str) -> _View:

@@ -53,8 +53,7 @@ def test_it_stays_so_through_a_training_and_what_is_written_has_plain_layers_alo
     assert np.ptp(answers, axis=0).min() > 0.01, "the pictures are told apart"
 
 
-def test_a_step_learns_what_both_looks_at_the_picture_teach() -> None:
-    """Weights that a mirrored network could have stay so after a step, and move by the mean of the two gradients."""
+def test_filters_stay_in_pairs_through_a_step() -> None:
     network = architecture("fern").build({"labels": 7})
     settle(network)
     mirror(network)
