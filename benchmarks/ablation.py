@@ -47,9 +47,9 @@ def _undistorted(**fields: Any) -> Callable[[Recipe], Recipe]:
     )
 
 
-def _undecayed(recipe: Recipe) -> Recipe:
-    return msgspec.structs.replace(
-        recipe, phases=tuple(msgspec.structs.replace(phase, weight_decay=0.0) for phase in recipe.phases)
+def _optimised(**fields: Any) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: msgspec.structs.replace(
+        recipe, phases=tuple(msgspec.structs.replace(phase, **fields) for phase in recipe.phases)
     )
 
 
@@ -58,8 +58,8 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no mirrored pairs": _with(mirrored=False),
     "no pairs, 3x3 where it halves": _with(mirrored=False, options={"halving": 3}),
     "no head for voters": _with(votes=0.0),
-    "no averaged weights": _with(average=0.0),
-    "no weight decay": _undecayed,
+    "no averaged weights": _optimised(average=0.0),
+    "no weight decay": _optimised(weight_decay=0.0),
     "no label smoothing": _with(label_smoothing=0.0),
     "no erasing": _undistorted(erasing=0.0),
     "no softening, no noise": _undistorted(softening=0.0, noise=0.0),

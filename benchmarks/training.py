@@ -1,5 +1,7 @@
 """How fast a network learns here: precision, the operation that normalises, and teachers, each with and without.
 
+16 bits are measured where training would use them: a CPU without matrix units takes minutes for a round of them.
+
     python -m benchmarks.training [--architecture fern] [--preset ours] [--rounds 3] [--json training.json]
 
 Steps are those of `affectstream train` on pictures of chance: what they show changes no time.
@@ -61,20 +63,21 @@ def trainee(recipe: Recipe, precision: str, *, together: bool, teachers: int) ->
 def measure(name: str, chosen: str, rounds: int) -> Table:
     """Pictures/s of each way, in turn."""
     from classifier.augmentation import batches
+    from classifier.training import precision
 
-    recipe = preset(name, chosen)
+    recipe, here = preset(name, chosen), precision()
     noise = examples().of_classes(recipe.classes)
     steps = len(noise) // recipe.batch_size
 
-    pairs = itertools.product(("float32", "mixed_bfloat16"), (False, True))
+    pairs = itertools.product(dict.fromkeys(("float32", here)), (False, True))
     learners = {
-        f"{precision}, {'one operation' if together else 'as Keras composes it'}": trainee(
-            recipe, precision, together=together, teachers=0
+        f"{policy}, {'one operation' if together else 'as Keras composes it'}": trainee(
+            recipe, policy, together=together, teachers=0
         )
-        for precision, together in pairs
+        for policy, together in pairs
     } | {
-        f"mixed_bfloat16, one operation, {count} teacher{'s' if count > 1 else ''}": trainee(
-            recipe, "mixed_bfloat16", together=True, teachers=count
+        f"{here}, one operation, {count} teacher{'s' if count > 1 else ''}": trainee(
+            recipe, here, together=True, teachers=count
         )
         for count in (1, 2)
     }

@@ -48,15 +48,16 @@ def batches(
         return tf.cast(tf.ensure_shape(images, (recipe.batch_size, *size)), tf.float32)[..., None]
 
     def strength(step: Any) -> Any:
-        left = 1 - tf.cast(step, tf.float32) / (last * steps)
-        return tf.minimum(left / recipe.distortion.fading, 1.0) if recipe.distortion.fading else 1.0
+        left = 1 - tf.cast(step, tf.float32) / (recipe.epochs * steps)
+        return tf.clip_by_value(left / recipe.distortion.fading, 0.0, 1.0) if recipe.distortion.fading else 1.0
 
     def prepare(places: Any, step: Any) -> Batch:
         seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(recipe.seed, tf.int64), step]), 2))
-        images = distort(read(places), recipe.distortion, seeds[0], strength(step))
+        much = strength(step)
+        images = distort(read(places), recipe.distortion, seeds[0], much)
         images = tf.repeat(images, channels, axis=-1)
         targets = [tf.gather(values, places) for values in (hard, soft, voted)]
-        images, labels, votes, weight = _mixed(images, *targets, alpha=recipe.mixup, seed=seeds[1])
+        images, labels, votes, weight = _mixed(images, *targets, alpha=recipe.mixup, strength=much, seed=seeds[1])
         ones = tf.ones_like(weight)
         return (
             images,
@@ -142,15 +143,19 @@ def _softened(images: Any, share: Any, between: Callable[..., Any]) -> Any:
     return images
 
 
-def _mixed(images: Any, labels: Any, votes: Any, voted: Any, *, alpha: float, seed: Any) -> tuple[Any, Any, Any, Any]:
+def _mixed(
+    images: Any, labels: Any, votes: Any, voted: Any, *, alpha: float, strength: Any, seed: Any
+) -> tuple[Any, Any, Any, Any]:
     """Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018: blends each example with another of the batch.
+
+    At a strength below 1 less of the other is in the blend, at 0 nothing.
 
     Done here rather than with keras.layers.MixUp because two targets and a weight have to be blended alike.
     """
     if alpha <= 0:
         return images, labels, votes, voted
     first, second = tf.unstack(tf.random.stateless_gamma((2, len(images)), seed, alpha) + 1e-6)
-    share = tf.maximum(first, second) / (first + second)
+    share = 1 - strength * tf.minimum(first, second) / (first + second)
     column, pixel = share[:, None], share[:, None, None, None]
     # The votes of an example that has none must not pull the blend towards zero: weigh both sides by having any.
     mine, theirs = share * voted, (1 - share) * tf.reverse(voted, [0])

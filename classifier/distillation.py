@@ -1,11 +1,16 @@
-"""Learning from teachers: the mean of their answers to the distorted pictures is a target beside labels and votes.
+"""Learning from teachers: their answers to the distorted pictures are targets beside labels and votes.
 
-Each teacher sees a picture and its mirror image, and answers the mean of both: a face in a mirror feels the same, no
+A batch is divided among the teachers. Which picture comes to which of them is left to chance, so that over the epochs
+each picture is answered by all and the student learns their mean, at the cost of one.
+
+A teacher sees a picture and its mirror image, and answers the mean of both: a face in a mirror feels the same, no
 network quite knows that, and so the mean is better than either answer. The student pays for one look, and learns two.
-A network whose filters come in mirrored pairs is asked once.
+Where one of them has filters that come in mirrored pairs, one look is enough: such a student cannot help learning the
+mean of what it is told of faces and of their mirror images, one after the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +30,10 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
         super().__init__(network.input, network.output, name=f"{network.name}_student")
         self.distillation = how
         # In functions, or Keras would take the teachers for parts of the student.
-        self._teachers: list[Callable[[Any], dict[str, Any]]] = [_asked(one, how.temperature) for one in teachers]
+        alike = answers_alike(network)
+        self._teachers: list[Callable[[Any], dict[str, Any]]] = [
+            _asked(one, how.temperature, once=alike or answers_alike(one)) for one in teachers
+        ]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -35,19 +43,28 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
             return own
         weight, temperature = self.distillation.weight, self.distillation.temperature
         taught = 0.0
-        answers = [ask(x) for ask in self._teachers]
+        targets = self._targets(x)
         for head, logits in y_pred.items():
-            shares = [answer[head] for answer in answers if head in answer]
-            if shares:
-                target = ops.stop_gradient(sum(shares) / len(shares))
-                answer = ops.log_softmax(logits / temperature)
+            parts = [(part, answer[head]) for part, answer in targets if head in answer]
+            if parts:
+                answer = ops.log_softmax(ops.concatenate([logits[part] for part, _ in parts]) / temperature)
+                target = ops.stop_gradient(ops.concatenate([shares for _, shares in parts]))
                 taught -= ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
         return (1 - weight) * own + weight * taught
 
+    def _targets(self, pictures: Any) -> list[tuple[slice, dict[str, Any]]]:
+        """The parts of a batch, and what the teachers answer to them: to one part each."""
+        count = len(self._teachers)
+        ends = [ops.shape(pictures)[0] * place // count for place in range(count + 1)]
+        parts = [slice(begin, end) for begin, end in pairwise(ends)]
+        return [(part, ask(pictures[part])) for part, ask in zip(parts, self._teachers, strict=True)]
 
-def _asked(teacher: Any, temperature: float) -> Callable[[Any], dict[str, Any]]:
-    """A function of pictures: {head: what the teacher answers to them and their mirror images, f32[N, classes]}."""
-    once = answers_alike(teacher)
+
+def _asked(teacher: Any, temperature: float, *, once: bool) -> Callable[[Any], dict[str, Any]]:
+    """A function of pictures: {head: what the teacher answers to them, f32[N, classes]}.
+
+    To them and to their mirror images, on the average, if not `once`.
+    """
 
     def shares(pictures: Any) -> dict[str, Any]:
         looks = [pictures] if once else [pictures, ops.flip(pictures, axis=2)]

@@ -17,6 +17,9 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = 0.0  # of the cosine
     weight_decay: float = 0.0
+    average: float = (
+        0.0  # momentum of the weights' moving average, which the phase ends with; 0 for the weights as they are
+    )
     frozen: int = 0  # so many layers of the pretrained base, from its input on, do not learn; -1: the whole base
 
 
@@ -32,7 +35,7 @@ class Distortion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     erasing: float = 0.0  # share of the pictures that lose a rectangle (Zhong et al., 2017)
     softening: float = 0.0  # share of the pictures that are shrunk, to a quarter at most, and enlarged again
     noise: float = 0.0  # the largest deviation
-    fading: float = 0.0  # share of a phase, at its end, over which softening and noise fade away
+    fading: float = 0.0  # share of a training, at its end, over which softening, noise and mixup fade away
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +63,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     distortion: Distortion = Distortion()
     mixup: float = 0.0  # alpha of the beta distribution (Zhang et al., 2018)
     label_smoothing: float = 0.0
-    average: float = 0.0  # momentum of the weights' moving average; 0 for none
     votes: float = 0.0  # weight of the head that learns FER+'s votes, beside the labels' 1
     watching: Watching = Watching()
     held_out: float = 0.1  # share of the training split that only watches
@@ -84,16 +86,18 @@ def changed(
     seed: int | None = None, classes: str | None = None, from_scratch: bool = False, distil: bool = False,
     blend: float | None = None,
 ) -> Recipe:  # fmt: skip
-    """The recipe with what a user wants otherwise. `epochs` and `rate` are those of the last phase.
+    """The recipe with what a user wants otherwise. `epochs` are divided among the phases as the recipe's are.
+
+    `rate` is that of the last phase.
 
     Raises InputError for classes that are no emotions, or fewer than two.
     """
-    last = recipe.phases[-1]
-    last = msgspec.structs.replace(last, epochs=epochs or last.epochs, rate=rate or last.rate)
-    phases = (*recipe.phases[:-1], last)
+    phases = recipe.phases
     if from_scratch and recipe.pretrained:
         # There is nothing to keep frozen: everything learns, at the first phase's rate.
-        phases = (msgspec.structs.replace(last, rate=rate or phases[0].rate, frozen=0),)
+        phases = (msgspec.structs.replace(phases[-1], rate=phases[0].rate, frozen=0),)
+    phases = _of_epochs(phases, epochs) if epochs else phases
+    phases = (*phases[:-1], msgspec.structs.replace(phases[-1], rate=rate or phases[-1].rate))
     return msgspec.structs.replace(
         recipe, phases=phases, batch_size=batch_size or recipe.batch_size,
         seed=recipe.seed if seed is None else seed,
@@ -102,6 +106,17 @@ def changed(
         blend=recipe.blend if blend is None else blend,
         distillation=(recipe.distillation or Distillation()) if distil else None,
     )  # fmt: skip
+
+
+def _of_epochs(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
+    """The phases, shorter or longer: so many epochs in all, in the same proportions; none of a phase that gets none."""
+    total = sum(phase.epochs for phase in phases)
+    ends = [round(sum(phase.epochs for phase in phases[: place + 1]) * epochs / total) for place in range(len(phases))]
+    return tuple(
+        msgspec.structs.replace(phase, epochs=end - begin)
+        for phase, begin, end in zip(phases, [0, *ends], ends, strict=False)
+        if end > begin
+    )
 
 
 def _classes(text: str) -> tuple[str, ...]:
@@ -121,12 +136,24 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
     """
     # Keras takes decay off the weights by themselves, not by way of the momentum, which would make ten times as much of
     # it: 2e-3 here is what others call 2e-4.
-    phase = Phase(epochs=epochs, optimizer="sgd", rate=rate, schedule="cosine", warmup_epochs=3, weight_decay=2e-3)
+    phase = Phase(
+        epochs=epochs, optimizer="sgd", rate=rate, schedule="cosine", warmup_epochs=3, weight_decay=2e-3, average=0.999
+    )
     return Recipe(
-        architecture=architecture, phases=(phase,), batch_size=128, label_smoothing=0.1, average=0.999,
+        architecture=architecture, phases=(phase,), batch_size=128, label_smoothing=0.1,
         votes=0.5, held_out=0.03,
         distortion=Distortion(
             flip=True, rotation=0.03, shift=0.08, zoom=0.12, brightness=0.2, contrast=0.3, erasing=0.3,
             softening=0.3, noise=0.08, fading=0.2,
         ),
     )  # fmt: skip
+
+
+def taught(recipe: Recipe) -> Recipe:
+    """A second generation: for weights that a training begins with, and teachers, from whom nearly all is learnt.
+
+    Mixed faces are new to the teachers too: they answer what they understand, not what they remember (Beyer et al.,
+    "Knowledge distillation: A good teacher is patient and consistent", 2022).
+    """
+    phase = msgspec.structs.replace(recipe.phases[0], epochs=60, rate=0.05, warmup_epochs=1)
+    return msgspec.structs.replace(recipe, phases=(phase,), mixup=0.2, distillation=Distillation(weight=0.9))

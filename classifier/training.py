@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +33,8 @@ from contracts.errors import InputError
 DIVISION: Final = 1
 """Chance that decides which pictures are learnt from. Not the recipe's: a training that begins with another's weights
 must hold out the same pictures, or it would be measured by some that the weights know."""
+STATISTICS: Final = 100
+"""Batches that averaged weights take their statistics from."""
 OPTIMIZERS: Final = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "nadam": keras.optimizers.Nadam}
 
 
@@ -66,12 +68,11 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     if recipe.votes and training.voted:
         heads[VOTED] = len(recipe.classes)
     keras.utils.set_random_seed(recipe.seed)
-    gpu = bool(tf.config.list_physical_devices("GPU"))
     module = architecture(recipe.architecture)
     state = checkpoints.state() if resume else State()
     options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
-    precision = "mixed_bfloat16" if gpu or _multiplies_bfloat16() else "float32"
-    with _layers_in(precision):
+    gpu, policy = has_gpu(), precision()
+    with _layers_in(policy):
         network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
     if not gpu and not resume:
         network = fused(network)
@@ -83,7 +84,7 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
         if not resume:
             settle(network)
     teachers = [read_teacher(Path(name), heads, recipe.classes, module.INPUT) for name in run.teachers]
-    teachers = [in_precision(teacher if gpu else fused(teacher), precision) for teacher in teachers]
+    teachers = [in_precision(teacher if gpu else fused(teacher), policy) for teacher in teachers]
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         write_run(folder, msgspec.structs.replace(run, made_with={p: version(p) for p in ("keras", "tensorflow")}))
@@ -118,12 +119,21 @@ def _layers_in(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _multiplies_bfloat16() -> bool:
-    """Whether the CPU has matrix units (AMX) for bfloat16, as Intel's servers have since 2023, and Linux says so."""
+def has_gpu() -> bool:
+    """Whether TensorFlow sees one."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def precision() -> str:
+    """Keras's name for what networks learn in here: 16 bits on a GPU, and where the CPU has matrix units for them.
+
+    Intel's servers have had these (AMX) since 2023; elsewhere 16 bits are far slower than 32.
+    """
     try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        processor = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return False
+        processor = ""
+    return "mixed_bfloat16" if has_gpu() or "amx_bf16" in processor else "float32"
 
 
 def _check(folder: Path, checkpoints: Checkpoints, resume: bool) -> None:
@@ -189,18 +199,21 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             self._restore = False
         last = state.phase_began + phase.epochs
         if state.epoch < last and not state.stopped:
-            data = batches(
-                self._training, self._recipe, self._heads, size=self.network.input_shape[1:3],
-                channels=self.network.input_shape[-1], first=state.epoch, last=last,
-            )  # fmt: skip
+            data = self._batches(state.epoch, last)
             self._began = time.monotonic() - state.seconds
             self._trainee.fit(
                 data, initial_epoch=state.epoch, epochs=last, steps_per_epoch=self._steps, verbose=0, shuffle=False,
                 callbacks=[self],
             )  # fmt: skip
-        optimizer.finalize_variable_values(self._trainee.trainable_variables)  # the average, where there is one
+        if phase.average:
+            optimizer.finalize_variable_values(self._trainee.trainable_variables)
+            settle_statistics(self.network, self._batches(last, last + 1).take(STATISTICS))
         if self._recipe.watching.keep_best:
             self.network.set_weights(self._checkpoints.network(state.best_epoch).get_weights())
+
+    def _batches(self, first: int, last: int) -> Any:
+        size, channels = self.network.input_shape[1:3], self.network.input_shape[-1]
+        return batches(self._training, self._recipe, self._heads, size=size, channels=channels, first=first, last=last)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._tell(self._state.epoch * self._steps + batch + 1)
@@ -249,6 +262,30 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._report(Progress(epoch=epoch, epochs=epochs, step=step, steps=epochs * self._steps, row=row))
 
 
+def settle_statistics(network: Any, data: Iterable[Any]) -> None:
+    """Gives averaged weights the statistics of what they make of the pictures: their mean over these batches.
+
+    Those that were gathered on the way are of other weights (Izmailov et al., 2018).
+    """
+    normalising = [layer for layer in _layers(network) if isinstance(layer, keras.layers.BatchNormalization)]
+    kept = [layer.momentum for layer in normalising]
+    for count, (pictures, *_) in enumerate(data):
+        for layer in normalising:
+            layer.momentum = count / (count + 1)
+        network(pictures, training=True)
+    for layer, momentum in zip(normalising, kept, strict=True):
+        layer.momentum = momentum
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """Of the model, and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
 def compiled(model: Any, phase: Phase, recipe: Recipe, heads: dict[str, int], *, steps: int) -> Any:
     """The network, ready to learn as this phase of the recipe wants it, so many steps in an epoch."""
     model.compile(
@@ -269,8 +306,8 @@ def _optimizer(model: Any, phase: Phase, recipe: Recipe, steps: int) -> Any:
             warmup_target=phase.rate, warmup_steps=warmup,
         )  # fmt: skip
     optimizer = OPTIMIZERS[phase.optimizer](
-        rate, weight_decay=phase.weight_decay or None, use_ema=recipe.average > 0,
-        ema_momentum=recipe.average, ema_overwrite_frequency=None,
+        rate, weight_decay=phase.weight_decay or None, use_ema=phase.average > 0,
+        ema_momentum=phase.average, ema_overwrite_frequency=None,
         **({"momentum": 0.9, "nesterov": True} if phase.optimizer == "sgd" else {}),
     )  # fmt: skip
     # Decay is for the convolutions: scales and offsets of a normalised layer have nothing to gain from being small.

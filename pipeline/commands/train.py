@@ -17,7 +17,9 @@ def train(
     data: Annotated[Path | None, typer.Option(help=f"Data set: {DATA}")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write the model into.")] = None,
     architecture: Annotated[str, typer.Option(help="Network.")] = "fern",
-    preset: Annotated[str | None, typer.Option(help="Recipe: ours, or the paper's as paper.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Recipe: ours, the paper's as paper, or fern's second generation as taught.")
+    ] = None,
     classes: Annotated[str | None, typer.Option(help="Learn these emotions only: happy,sad,neutral.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="Learn from this model as well, or from several: name or folder.")
@@ -29,9 +31,11 @@ def train(
         float | None, typer.Option(min=0, max=1, help="So much of those weights is in the result.", show_default="0")
     ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Without ImageNet's weights.")] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the recipe's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs, instead of the recipe's: of all its phases.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="Learning rate.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0, help="Learning rate, of the last phase.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is left to chance.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
 ) -> None:

@@ -65,10 +65,18 @@ def test_the_papers_recipes_are_the_papers() -> None:
         assert preset(name, "ours").architecture == name
 
 
+def test_other_epochs_are_divided_as_the_recipe_divides_its_own() -> None:
+    recipe = preset("efficientnetb1", "paper")
+    assert [phase.epochs for phase in recipe.phases] == [50, 100]
+    for epochs, divided in ((150, [50, 100]), (30, [10, 20]), (4, [1, 3]), (1, [1])):
+        assert [phase.epochs for phase in changed(recipe, epochs=epochs).phases] == divided
+    assert [phase.epochs for phase in changed(preset("cnn4", "paper"), epochs=3).phases] == [3]
+
+
 def test_what_is_unknown_is_answered_with_what_is_known() -> None:
     with pytest.raises(InputError, match="no architecture 'lenet': there are fern"):
         preset("lenet", "ours")
-    with pytest.raises(InputError, match="fern has no preset 'paper': it has ours"):
+    with pytest.raises(InputError, match="fern has no preset 'paper': it has ours, taught"):
         preset("fern", "paper")
     with pytest.raises(InputError, match="no emotion 'bored'"):
         changed(preset("fern", "ours"), classes="happy,bored")
