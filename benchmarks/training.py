@@ -21,6 +21,7 @@ from classifier.architectures import ARCHITECTURES, architecture, preset
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
 from classifier.evaluation import VOTED
+from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.recipe import Distillation, Recipe
 from contracts.emotions import EMOTIONS
 
@@ -62,8 +63,10 @@ def trainee(recipe: Recipe, precision: str, *, together: bool, teachers: int) ->
 
 def measure(name: str, chosen: str, rounds: int) -> Table:
     """Pictures/s of each way, in turn."""
-    from classifier.augmentation import batches
-    from classifier.training import precision
+    choose_backend()
+    with native_stderr_held_back():
+        from classifier.augmentation import batches
+        from classifier.training import precision
 
     recipe, here = preset(name, chosen), precision()
     noise = examples().of_classes(recipe.classes)

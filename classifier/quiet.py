@@ -1,4 +1,5 @@
-"""TensorFlow without its start-up chatter: its native code writes to stderr before any setting can stop it."""
+"""TensorFlow at its start: without chatter, since its native code writes to stderr before any setting can stop it, and
+with its fast kernels."""
 
 import importlib.util
 import os
@@ -16,6 +17,8 @@ def choose_backend() -> None:
     Raises ModelError where the user's choice is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # By itself TensorFlow takes oneDNN's kernels on Intel's newer processors alone; elsewhere they are faster as well.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if importlib.util.find_spec(backend) is None:
         raise ModelError(f"KERAS_BACKEND is {backend}, which is not installed: pip install {backend}, or unset it")

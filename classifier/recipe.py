@@ -147,13 +147,3 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
             softening=0.3, noise=0.08, fading=0.2,
         ),
     )  # fmt: skip
-
-
-def taught(recipe: Recipe) -> Recipe:
-    """A second generation: for weights that a training begins with, and teachers, from whom nearly all is learnt.
-
-    Mixed faces are new to the teachers too: they answer what they understand, not what they remember (Beyer et al.,
-    "Knowledge distillation: A good teacher is patient and consistent", 2022).
-    """
-    phase = msgspec.structs.replace(recipe.phases[0], epochs=60, rate=0.05, warmup_epochs=1)
-    return msgspec.structs.replace(recipe, phases=(phase,), mixup=0.2, distillation=Distillation(weight=0.9))

@@ -12,13 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from classifier.architectures import residual
-from classifier.recipe import Recipe, ours, taught
+from classifier.recipe import ours
 
 INPUT: Final = (48, 48)
 STEM: Final = (32, 4, 2)  # (width, kernel, stride)
 BLOCKS: Final = ((32, 1), (64, 2), (128, 2), (128, 1), (192, 2))  # (width, stride)
-OURS: Final[Recipe] = msgspec.structs.replace(ours("fern"), mirrored=True)
-PRESETS: Final = {"ours": OURS, "taught": taught(OURS)}
+PRESETS: Final = {"ours": msgspec.structs.replace(ours("fern"), mirrored=True)}
 
 
 def build(heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.2, halving: int = 4) -> Any:

@@ -76,7 +76,7 @@ def test_other_epochs_are_divided_as_the_recipe_divides_its_own() -> None:
 def test_what_is_unknown_is_answered_with_what_is_known() -> None:
     with pytest.raises(InputError, match="no architecture 'lenet': there are fern"):
         preset("lenet", "ours")
-    with pytest.raises(InputError, match="fern has no preset 'paper': it has ours, taught"):
+    with pytest.raises(InputError, match="fern has no preset 'paper': it has ours"):
         preset("fern", "paper")
     with pytest.raises(InputError, match="no emotion 'bored'"):
         changed(preset("fern", "ours"), classes="happy,bored")
