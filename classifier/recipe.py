@@ -17,9 +17,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = 0.0  # of the cosine
     weight_decay: float = 0.0
-    average: float = (
-        0.0  # momentum of the weights' moving average, which the phase ends with; 0 for the weights as they are
-    )
+    average: float = 0.0  # momentum of the weights' moving average, which the phase ends with; 0 for none
     frozen: int = 0  # so many layers of the pretrained base, from its input on, do not learn; -1: the whole base
 
 
