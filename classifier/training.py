@@ -205,11 +205,12 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
                 data, initial_epoch=state.epoch, epochs=last, steps_per_epoch=self._steps, verbose=0, shuffle=False,
                 callbacks=[self],
             )  # fmt: skip
-        if phase.average:
-            optimizer.finalize_variable_values(self._trainee.trainable_variables)
-            settle_statistics(self.network, self._batches(last, last + 1).take(STATISTICS))
         if self._recipe.watching.keep_best:
             self.network.set_weights(self._checkpoints.network(state.best_epoch).get_weights())
+        elif phase.average:
+            optimizer.finalize_variable_values(self._trainee.trainable_variables)
+            # Of pictures distorted as they were at the end: of others, the weights are not used to the statistics.
+            settle_statistics(self.network, self._batches(state.epoch, state.epoch + 1).take(STATISTICS))
 
     def _batches(self, first: int, last: int) -> Any:
         size, channels = self.network.input_shape[1:3], self.network.input_shape[-1]
