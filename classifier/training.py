@@ -51,11 +51,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 Report = Callable[[Progress], None]
 
 
-def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume: bool = False) -> finishing.Finished:
+def train(
+    examples: Examples, run: Run, folder: Path, report: Report, *, resume: bool = False, end: bool = False
+) -> finishing.Finished:
     """Trains on the training split without blanks and without twins of the test pictures; writes the model folder.
 
     PublicTest (or what stands for it: `Examples.divided`) is looked at once, at the end, for the accuracy on the card.
     With `resume` a training that was stopped goes on from its last whole epoch, to the weights that it would have had.
+    With `end` as well, it learns no more: the model is what its recipe makes of the epochs that it has had.
     """
     recipe, checkpoints = run.recipe, Checkpoints(folder)
     _check(folder, checkpoints, resume)
@@ -90,7 +93,8 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
         write_run(folder, msgspec.structs.replace(run, made_with={p: version(p) for p in ("keras", "tensorflow")}))
 
     course = _Course(network, recipe, teachers, training, held_out, heads, checkpoints, state, report, folder)
-    for number in range(state.phase, len(recipe.phases)):
+    state.stopped |= end
+    for number in range(state.phase, state.phase + 1 if end else len(recipe.phases)):
         course.follow(number)
     network = course.network
     if begun:  # what the weights knew is kept, and what was learnt as well (Wortsman et al., 2022)
@@ -99,8 +103,9 @@ def train(examples: Examples, run: Run, folder: Path, report: Report, *, resume:
     if recipe.mirrored:
         settle(network)  # the averaged weights, and statistics
     device = "GPU" if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    command = run.command + (f", ended after {state.epoch} epochs" if end else "")
     made = Training(
-        command=run.command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
+        command=command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
         device=device,
     )  # fmt: skip
     finished = finishing.finish(network, examples, held_out, folder, recipe, made, state.history)

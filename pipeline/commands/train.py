@@ -36,26 +36,33 @@ def train(
     rate: Annotated[float | None, typer.Option(min=0, help="Learning rate, of the last phase.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is left to chance.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
+    finish: Annotated[
+        Path | None, typer.Option(help="End the training in this folder: the model is what it has learnt so far.")
+    ] = None,
 ) -> None:
     """Train a classifier; writes the model, its card, its history and pictures into a folder that `--model` takes.
 
-    Ctrl-C stops it; `--resume FOLDER` goes on from the last whole epoch, to the same weights. The training split is
-    used without blank pictures and without twins of test pictures. PublicTest is looked at once, at the end.
+    Ctrl-C stops it; `--resume FOLDER` goes on from the last whole epoch, to the same weights, `--finish FOLDER` ends it
+    there. The training split is used without blank pictures and without twins of test pictures. PublicTest is looked at
+    once, at the end.
     """
     from classifier import datasets
     from classifier.checkpoints import Checkpoints, read_run
     from classifier.quiet import choose_backend, native_stderr_held_back
     from pipeline.progress import waiting
 
-    if resume is None and (data is None or output is None):
+    begun = resume or finish
+    if begun is None and (data is None or output is None):
         raise InputError("--data and --output are needed, or --resume FOLDER")
+    if begun is not None:
+        _check_unchanged(context)
     if blend and start_from is None:
         raise InputError("--blend is of the weights that --start-from names")
     choose_backend()
     with waiting("starting"), native_stderr_held_back():
         from classifier import training
-    if resume is not None:
-        folder, run = resume, read_run(resume)
+    if begun is not None:
+        folder, run = begun, read_run(begun)
     else:
         assert data is not None and output is not None  # noqa: S101, PT018
         owner: Context = context.obj
@@ -64,20 +71,33 @@ def train(
             owner, data, output, architecture, preset, teacher or [], start_from, classes=classes,
             from_scratch=from_scratch, epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
         )  # fmt: skip
-    path = data if resume is None and data is not None else Path(run.data)
+    path = data or Path(run.data)  # which may have been moved since
     with waiting(f"reading {path.name}"):
         examples = datasets.load(path)
     for line in examples.notes:
         note(line)
     try:
         with _Bar(run.recipe.epochs) as bar:
-            finished = training.train(examples, run, folder, bar.report, resume=resume is not None)
+            finished = training.train(
+                examples, run, folder, bar.report, resume=begun is not None, end=finish is not None
+            )
     except KeyboardInterrupt:
         if Checkpoints(folder):
-            note(f"stopped; it goes on with: affectstream train --resume {folder}")
+            note(f"stopped; it goes on with: affectstream train --resume {folder} (or ends, with --finish {folder})")
         raise
     accuracy = ", ".join(f"{head} {value:.4f}" for head, value in finished.card.accuracy.items())
     typer.echo(f"{folder}: accuracy on {finished.measured.images:,} test pictures: {accuracy}")
+
+
+def _check_unchanged(context: typer.Context) -> None:
+    """Raises InputError where a training that has begun is told more than where its data lies now."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    told = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    ways = [name for name in told if name in ("resume", "finish")]
+    if len(ways) > 1:
+        raise InputError("--resume goes on with a training, --finish ends it: one of both")
+    if others := [name for name in told if name not in ("data", *ways)]:
+        raise InputError(f"--{ways[0]} keeps to what the training was told: without --{others[0].replace('_', '-')}")
 
 
 def _run(

@@ -34,6 +34,7 @@ def train(
     *,
     stop: int = 0,
     resume: bool = False,
+    end: bool = False,
     teachers: Sequence[Path] = (),
     start: Path | None = None,
 ) -> tuple[Finished, list[training.Progress]]:
@@ -47,7 +48,7 @@ def train(
 
     taught, started = tuple(map(str, teachers)), str(start) if start else None
     run = Run(recipe=recipe, data="stripes", command="-", teachers=taught, start=started)
-    return training.train(examples, run, folder, report, resume=resume), seen
+    return training.train(examples, run, folder, report, resume=resume, end=end), seen
 
 
 def weights(folder: Path) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
@@ -132,6 +133,40 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
     train(tmp_path / "halting", recipe, data, resume=True)
     for ours, theirs in zip(weights(tmp_path / "whole"), weights(tmp_path / "halting"), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_training_that_is_ended_is_what_it_had_learnt_by_then(tmp_path: Path) -> None:
+    data, phase = stripes(230, 4), Phase(epochs=5, optimizer="sgd", rate=0.05)  # five steps an epoch
+    train(tmp_path / "short", with_phases(QUICK, msgspec.structs.replace(phase, epochs=2)), data)
+    with pytest.raises(Stopped):
+        train(tmp_path / "ended", with_phases(QUICK, phase, phase), data, stop=13)
+    finished, seen = train(tmp_path / "ended", with_phases(QUICK, phase, phase), data, resume=True, end=True)
+    assert not seen
+    assert finished.card.training.epochs == 2
+    assert finished.card.training.command == "-, ended after 2 epochs"
+    for ours, theirs in zip(weights(tmp_path / "short"), weights(tmp_path / "ended"), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    with pytest.raises(InputError, match="its training is finished"):
+        train(tmp_path / "ended", with_phases(QUICK, phase, phase), data, resume=True, end=True)
+
+
+def test_an_ended_training_keeps_its_best_epoch_where_the_recipe_does(tmp_path: Path) -> None:
+    # The rate rises a hundredfold: what is learnt at first is soon lost.
+    rising = Phase(epochs=9, optimizer="sgd", rate=10.0, schedule="cosine", warmup_epochs=4)
+    data, recipe = stripes(400, 4), with_phases(QUICK, rising)
+    recipe = msgspec.structs.replace(recipe, watching=Watching(keep_best=True), held_out=0.3)
+    with pytest.raises(Stopped):
+        train(tmp_path / "ended", recipe, data, stop=27)
+    rows = (tmp_path / "ended" / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index("held_out_accuracy")
+    accuracies = [float(row.split(",")[place]) for row in rows[1:]]
+    best = accuracies.index(max(accuracies)) + 1
+    assert best < len(accuracies)
+    kept = keras.models.load_model(tmp_path / "ended" / "checkpoint" / f"epoch-{best:04}.keras", compile=False)
+    expected = kept.get_weights()
+    train(tmp_path / "ended", recipe, data, resume=True, end=True)
+    for ours, theirs in zip(expected, weights(tmp_path / "ended"), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)  # files are in 16 bits
 
 
 def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:

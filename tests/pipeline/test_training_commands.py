@@ -79,6 +79,10 @@ def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path, capsys: pyt
     [
         (("train",), "--data and --output are needed"),
         (("train", "--resume", "nowhere"), "no training in nowhere: run.json is missing"),
+        (("train", "--finish", "nowhere"), "no training in nowhere: run.json is missing"),
+        (("train", "--resume", "a", "--finish", "a"), "one of both"),
+        (("train", "--resume", "a", "--batch-size", "8"), "--resume keeps to what the training was told: without --ba"),
+        (("train", "--finish", "a", "--from-scratch"), "--finish keeps to what the training was told: without --from"),
         (("train", "--data", "no.csv", "--output", "m"), "no data set at no.csv"),
         (("evaluate", "--data", "no.csv"), "no data set at no.csv"),
         (("train", "--data", "x.csv", "--output", "m", "--architecture", "lenet"), "no architecture 'lenet'"),
