@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive
 from classifier import architectures, evaluation, metrics
 from classifier.checkpoints import Run
 from classifier.datasets import Examples, load
@@ -99,7 +99,7 @@ def learnt(recipe: Recipe, examples: Examples, report: Callable[[Any], None] = l
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=positive, default=12)
     parser.add_argument("--only", action="append", help=f"one of: {', '.join(WAYS)}; may be given several times")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)

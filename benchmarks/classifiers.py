@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.result import from_shell
+from benchmarks.result import from_shell, positive
 from classifier.architectures import ARCHITECTURES
 from classifier.engine import Engine
 from classifier.exporting import export_openvino
@@ -71,9 +71,9 @@ def engines(name: str, folder: Path, batch: int) -> dict[str, Callable[[], int]]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(ARCHITECTURES), metavar="NAME")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=positive, default=64)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:

@@ -25,7 +25,7 @@ from rich.table import Table
 from sqlalchemy import Connection, create_engine
 
 from benchmarks.month import FIRST_DAY, make
-from benchmarks.result import from_shell
+from benchmarks.result import from_shell, positive
 from contracts.settings import Settings
 from dashboards.grafana.catalog import Asked, queries
 from dashboards.grafana.macros import Range, Value, expand, last
@@ -89,11 +89,11 @@ def _database(arguments: argparse.Namespace) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--observations", type=int, default=10_000_000, help="about so many")
-    parser.add_argument("--days", type=int, default=30, help="spread over so many days")
-    parser.add_argument("--cameras", type=int, default=6, help="seen by so many cameras")
+    parser.add_argument("--observations", type=positive, default=10_000_000, help="about so many")
+    parser.add_argument("--days", type=positive, default=30, help="spread over so many days")
+    parser.add_argument("--cameras", type=positive, default=6, help="seen by so many cameras")
     parser.add_argument("--database", metavar="URL", help="a Postgres that has such data already")
-    parser.add_argument("--repeats", type=int, default=10, help="how many times each is asked")
+    parser.add_argument("--repeats", type=positive, default=10, help="how many times each is asked")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
     with _database(arguments) as url:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.result import from_shell
+from benchmarks.result import from_shell, positive
 from contracts.messages import F32, Picture
 from contracts.settings import DetectorSettings, ModelsSettings
 from contracts.stages import CropSpec, Detector
@@ -126,10 +126,10 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--detector", action="append", choices=("yunet", "haar"), help="only this one")
     parser.add_argument("--videos", nargs="*", default=VIDEOS, help="only these")
-    parser.add_argument("--working-width", type=int, help="instead of the default")
+    parser.add_argument("--working-width", type=positive, help="instead of the default")
     parser.add_argument("--min-score", type=float, help="instead of the default")
-    parser.add_argument("--workers", type=int, default=1, help="detectors side by side, a thread each")
-    parser.add_argument("--threads", type=int, default=1, help="threads of OpenCV, for all workers together")
+    parser.add_argument("--workers", type=positive, default=1, help="detectors side by side, a thread each")
+    parser.add_argument("--threads", type=positive, default=1, help="threads of OpenCV, for all workers together")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.result import from_shell
+from benchmarks.result import from_shell, positive
 from detector.haar import CASCADE
 
 Find = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shared = Path(__file__).parents[2] / "shared"
     parser.add_argument("--shared", type=Path, default=shared, help="folder with data/fer2013.npz, images and models")
-    parser.add_argument("--pictures", type=int, default=1500)
+    parser.add_argument("--pictures", type=positive, default=1500)
     parser.add_argument("--min-score", type=float, default=0.7)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()

@@ -22,7 +22,7 @@ from rich.table import Table
 from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.month import FIRST_DAY, make
-from benchmarks.result import from_shell
+from benchmarks.result import from_shell, positive
 from contracts.emotions import EMOTIONS
 from storage.choosing import choose
 
@@ -167,10 +167,10 @@ def _shown(things: Iterable[T], what: str, total: int | None = None) -> Iterable
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--observations", type=int, default=10_000_000, help="about so many")
-    parser.add_argument("--days", type=int, default=30, help="spread over so many days")
-    parser.add_argument("--cameras", type=int, default=6, help="seen by so many cameras")
-    parser.add_argument("--repeats", type=int, default=20, help="how many times each question is asked")
+    parser.add_argument("--observations", type=positive, default=10_000_000, help="about so many")
+    parser.add_argument("--days", type=positive, default=30, help="spread over so many days")
+    parser.add_argument("--cameras", type=positive, default=6, help="seen by so many cameras")
+    parser.add_argument("--repeats", type=positive, default=20, help="how many times each question is asked")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
     from tests.services.postgres import postgres_server

@@ -16,7 +16,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive
 from classifier.datasets import SPLITS, Examples, load
 from classifier.datasets.pictures import InMemory
 from classifier.quiet import choose_backend
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
     parser.add_argument("--architecture", help="also train this network on each split")
     parser.add_argument("--preset", default="paper")
-    parser.add_argument("--epochs", type=int, default=25, help="on the official splits; others get as many steps")
+    parser.add_argument("--epochs", type=positive, default=25, help="on the official splits; others get as many steps")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     where, examples = machine(), load(options.data)

@@ -1,5 +1,6 @@
 """What a benchmark gives: tables of figures and the machine they were measured on, to show, to keep and to compare."""
 
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -154,6 +155,13 @@ def from_shell(main: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def positive(text: str) -> int:
+    """What argparse makes of an option that counts something: 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+    return int(text)
 
 
 def number(value: float, digits: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, spread
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive, spread
 from classifier.architectures import ARCHITECTURES, architecture, preset
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", default="fern", choices=ARCHITECTURES)
     parser.add_argument("--preset", default="ours")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     where = machine()

@@ -1,5 +1,6 @@
 """What was measured is kept whole, and two measurements are compared without crying wolf."""
 
+import argparse
 import io
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmarks.result import (
     from_shell,
     machine,
     middle,
+    positive,
     read,
     result,
     show,
@@ -141,3 +143,10 @@ def test_a_benchmark_that_has_ended_is_shown_and_kept(tmp_path: Path, capsys: py
     assert "ours" in capsys.readouterr().out
     conclude("e2e", "affectstream bench e2e", machine(), tables, tmp_path / "kept.json")
     assert read(tmp_path / "kept.json").tables == tables
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many", "1.5", ""])
+def test_what_is_counted_is_one_or_more(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no number of 1 or more"):
+        positive(text)
+    assert positive("12") == 12
