@@ -4,22 +4,30 @@
 
 The nearest neighbour remembers every picture and learns nothing: where it is good, the split has leaked. Leaking splits
 are made of FER2013's training split alone, so that whatever learns from them can be measured on PublicTest as well.
+A network takes hours for each: `--runs FOLDER` keeps what it learns, and goes on where it was stopped; `--split` takes
+one of the splits alone, and `--share` a part of the pictures.
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import msgspec
 import numpy as np
 
 from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive
+from classifier.architectures import preset
+from classifier.card import CARD_FILE
+from classifier.checkpoints import Checkpoints, Run, read_run
 from classifier.datasets import SPLITS, Examples, load
 from classifier.datasets.pictures import InMemory
 from classifier.quiet import choose_backend
+from classifier.recipe import changed
 from contracts.errors import InputError
 from contracts.messages import F32, U8
 
@@ -63,11 +71,18 @@ def distorted(examples: Examples) -> Examples:
     return _split(msgspec.structs.replace(many, pictures=InMemory(np.concatenate([images, *copies]))))
 
 
-WAYS: Final[dict[str, Callable[[Examples], Examples]]] = {
-    "official splits": official,
-    "random split": at_random,
-    "rare classes repeated, then a random split": repeated,
-    f"{COPIES} distorted copies of each, then a random split": distorted,
+class Way(NamedTuple):
+    """How a data set is split."""
+
+    title: str
+    split: Callable[[Examples], Examples]
+
+
+WAYS: Final = {
+    "official": Way("official splits", official),
+    "random": Way("random split", at_random),
+    "repeated": Way("rare classes repeated, then a random split", repeated),
+    "distorted": Way(f"{COPIES} distorted copies of each, then a random split", distorted),
 }
 
 
@@ -110,17 +125,22 @@ def _vectors(examples: Examples) -> F32:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def learnt(examples: Examples, public: Examples, architecture: str, preset: str, epochs: int) -> tuple[float, float]:
-    """A network trained on it: accuracy on the split's own test pictures, and on PublicTest.
+def a_share(examples: Examples, share: float) -> Examples:
+    """With only so much of the training split, drawn at random."""
+    kept = np.random.default_rng(2).random(len(examples)) < share
+    return examples.where(kept | (examples.split != SPLITS["train"]))
+
+
+def learnt(examples: Examples, public: Examples, run: Run, folder: Path) -> tuple[float, float]:
+    """A network trained on it in the folder, or as it lies there: accuracy on the split's own test pictures, and on
+    PublicTest.
 
     `train` is given PublicTest to test on: it would leave out the twins of the split's own test pictures, and with them
-    the leak.
+    the leak. Raises InputError where the folder holds a training of something else.
     """
     choose_backend()
-    from classifier import architectures, evaluation, training
-    from classifier.checkpoints import Run
+    from classifier import evaluation, training
     from classifier.engine import Engine
-    from classifier.recipe import changed
 
     def accuracy(engine: Engine, tested: Examples) -> float:
         size = (engine.crop.height, engine.crop.width)
@@ -128,12 +148,23 @@ def learnt(examples: Examples, public: Examples, architecture: str, preset: str,
         answers = engine.classify(np.repeat(pictures, engine.crop.channels, axis=-1)).argmax(axis=1)
         return float((answers == tested.labels).mean())
 
-    recipe = changed(architectures.preset(architecture, preset), epochs=epochs)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(recipe=recipe, data="leaking", command="-")
-        training.train(_joined(examples.of("train"), public), run, Path(folder) / "model", lambda at: None)
-        engine = Engine(Path(folder) / "model", head=examples.head, batch_size=128)
-        return accuracy(engine, examples.of("public")), accuracy(engine, public)
+    def report(at: training.Progress) -> None:
+        if at.row is not None:
+            held_out, seconds = at.row["held_out_accuracy"], at.row["seconds"]
+            print(
+                f"{folder.name}: epoch {at.epoch}/{at.epochs}  held-out accuracy {held_out:.3f}  {seconds:.0f} s",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+    begun, finished = Checkpoints(folder), (folder / CARD_FILE).exists()
+    if begun or finished:
+        was = msgspec.structs.replace(read_run(folder), made_with=run.made_with)
+        if was != run:
+            raise InputError(f"{folder} holds a training of something else: name another folder")
+    if not finished:
+        training.train(_joined(examples.of("train"), public), run, folder, report, resume=bool(begun))
+    engine = Engine(folder, head=examples.head, batch_size=128)
+    return accuracy(engine, examples.of("public")), accuracy(engine, public)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -142,27 +173,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--architecture", help="also train this network on each split")
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--epochs", type=positive, default=25, help="on the official splits; others get as many steps")
+    parser.add_argument("--split", choices=WAYS, action="append", help="only this one, or these; all without")
+    parser.add_argument("--share", type=float, default=1.0, help="of the training pictures, drawn at random")
+    parser.add_argument("--runs", type=Path, help="folder that keeps the trainings, whole or stopped")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
+    if not 0 < options.share <= 1:
+        raise InputError(f"--share {options.share:g} is no share: more than 0, and 1 at most")
     where, examples = machine(), load(options.data)
     public = examples.of("public")
     if not len(public):
         raise InputError(f"{options.data} has no PublicTest")
+    examples = a_share(examples, options.share)
+    with ExitStack() as stack:
+        runs = options.runs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        table = measure(examples, public, runs, options)
+    conclude("leakage", "python -m benchmarks.leakage", where, [table], options.json)
+
+
+def measure(examples: Examples, public: Examples, runs: Path, options: argparse.Namespace) -> Table:
+    """A row for each split."""
     columns = [Column("split"), Column("training pictures", digits=0), Column("nearest neighbour", digits=3)]
     if options.architecture:
         columns += [Column(f"{options.architecture}, as reported", digits=3), Column("on PublicTest", digits=3)]
     rows: list[list[Cell]] = []
-    for name, made in WAYS.items():
-        leaking = made(examples)
+    for name in options.split or WAYS:
+        leaking = WAYS[name].split(examples)
         count = int((leaking.split == SPLITS["train"]).sum())
-        row: list[Cell] = [name, count, neighbour(leaking)]
+        row: list[Cell] = [WAYS[name].title, count, neighbour(leaking)]
         if options.architecture:
             epochs = max(round(options.epochs * len(examples.of("train")) / count), 1)
-            row += learnt(leaking, public, options.architecture, options.preset, epochs)
+            run = Run(
+                recipe=changed(preset(options.architecture, options.preset), epochs=epochs),
+                data=f"{options.share:g} of {options.data.name}, {name}", command="python -m benchmarks.leakage",
+            )  # fmt: skip
+            row += learnt(leaking, public, run, runs / name)
         rows.append(row)
         print(*row, flush=True)
-    table = Table(title="accuracy of one method on several splits", columns=tuple(columns), rows=rows)
-    conclude("leakage", "python -m benchmarks.leakage", where, [table], options.json)
+    return Table(title="accuracy of one method on several splits", columns=tuple(columns), rows=rows)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """What leaks from a split is seen: labels that say nothing about the pictures can be told only where copies are."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.leakage import at_random, distorted, learnt, neighbour, official, repeated
+from benchmarks.leakage import a_share, at_random, distorted, learnt, neighbour, official, repeated
 from classifier import training
+from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
+from classifier.recipe import Phase
+from contracts.errors import InputError
+from tests.classifier.making import QUICK, stripes, with_phases
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
@@ -48,11 +54,14 @@ def test_the_official_splits_lose_their_twins(meaningless: Examples) -> None:
     assert (honest.split == SPLITS["public"]).sum() == (twice.split == SPLITS["public"]).sum()
 
 
-def test_a_network_learns_from_the_copies_too(meaningless: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_learns_from_the_copies_too(
+    meaningless: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A training leaves out the twins of what it is tested on, which is why it must not know the leaking test pictures.
     given: list[Examples] = []
 
-    def train(examples: Examples, *rest: object) -> None:
+    def train(examples: Examples, *rest: object, resume: bool) -> None:
+        assert not resume
         given.append(examples)
         raise InterruptedError
 
@@ -64,9 +73,28 @@ def test_a_network_learns_from_the_copies_too(meaningless: Examples, monkeypatch
         split=np.full(7, SPLITS["public"]),
     )  # fmt: skip
     leaking = repeated(meaningless)
+    run = Run(recipe=QUICK, data="leaking", command="-")
     with pytest.raises(InterruptedError):
-        learnt(leaking, public, "cnn2", "paper", 1)
+        learnt(leaking, public, run, tmp_path / "model")
     (learns,) = given
     assert learns.of("train").twins_in(leaking.of("public")).any()
     assert not learns.of("train").twins_in(learns.of("public")).any()
     assert len(learns.of("public")) == 7
+
+
+def test_a_network_that_was_learnt_is_measured_again_without_learning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, folder = stripes(400, 1), tmp_path / "random"
+    run = Run(recipe=with_phases(QUICK, Phase(epochs=1)), data="stripes", command="-")
+    first = learnt(at_random(data), data.of("public"), run, folder)
+    monkeypatch.setattr(training, "train", None)
+    assert learnt(at_random(data), data.of("public"), run, folder) == first
+    with pytest.raises(InputError, match="holds a training of something else"):
+        learnt(at_random(data), data.of("public"), msgspec.structs.replace(run, data="others"), folder)
+
+
+def test_a_share_is_of_the_training_pictures_alone(meaningless: Examples) -> None:
+    half = a_share(meaningless, 0.5)
+    assert len(half.of("public")) == len(meaningless.of("public"))
+    assert 0.4 < len(half.of("train")) / len(meaningless.of("train")) < 0.6
