@@ -210,7 +210,8 @@ def measure(examples: Examples, public: Examples, runs: Path, options: argparse.
             row += learnt(leaking, public, run, runs / name)
         rows.append(row)
         print(*row, flush=True)
-    return Table(title="accuracy of one method on several splits", columns=tuple(columns), rows=rows)
+    part = f", {options.share:.0%} of the training pictures" if options.share < 1 else ""
+    return Table(title=f"accuracy of one method on several splits{part}", columns=tuple(columns), rows=rows)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def train(
             owner, data, output, architecture, preset, teacher or [], start_from, classes=classes,
             from_scratch=from_scratch, epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
         )  # fmt: skip
-    path = data or Path(run.data)  # which may have been moved since
+    path = data or Path(run.data)  # --data says where it lies now, should it have been moved
     with waiting(f"reading {path.name}"):
         examples = datasets.load(path)
     for line in examples.notes:
