@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive, shell_command
 from classifier import architectures, evaluation, metrics
 from classifier.checkpoints import Run
 from classifier.datasets import Examples, load
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append([name, *learnt(WAYS[name](ours), examples, report)])
     note = f"{options.epochs} epochs each; a tenth of {options.data.name}'s training split"
     table = Table(title="what each ingredient gives", columns=COLUMNS, rows=rows, note=note)
-    conclude("ablation", "python -m benchmarks.ablation", where, [table], options.json)
+    conclude("ablation", shell_command("ablation", arguments), where, [table], options.json)
 
 
 if __name__ == "__main__":

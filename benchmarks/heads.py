@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, shell_command
 from classifier import metrics
 from classifier.datasets import Examples, load
 from classifier.engine import Engine
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for video in options.video:
         faces = crops_of(video, settings, engines[VOTED])
         seen |= {f"{video.name}, head {head}": engine.classify(faces) for head, engine in engines.items()}
-    conclude("heads", "python -m benchmarks.heads", where, tables(matrices, seen), options.json)
+    conclude("heads", shell_command("heads", arguments), where, tables(matrices, seen), options.json)
     if options.picture:
         draw(matrices, seen, options.picture)
 

@@ -20,7 +20,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive
+from benchmarks.result import Cell, Column, Table, conclude, fraction, from_shell, machine, positive, shell_command
 from classifier.architectures import preset
 from classifier.card import CARD_FILE
 from classifier.checkpoints import Checkpoints, Run, read_run
@@ -174,12 +174,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--epochs", type=positive, default=25, help="on the official splits; others get as many steps")
     parser.add_argument("--split", choices=WAYS, action="append", help="only this one, or these; all without")
-    parser.add_argument("--share", type=float, default=1.0, help="of the training pictures, drawn at random")
+    parser.add_argument("--share", type=fraction, default=1.0, help="of the training pictures, drawn at random")
     parser.add_argument("--runs", type=Path, help="folder that keeps the trainings, whole or stopped")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    if not 0 < options.share <= 1:
-        raise InputError(f"--share {options.share:g} is no share: more than 0, and 1 at most")
     where, examples = machine(), load(options.data)
     public = examples.of("public")
     if not len(public):
@@ -188,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         runs = options.runs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         table = measure(examples, public, runs, options)
-    conclude("leakage", "python -m benchmarks.leakage", where, [table], options.json)
+    conclude("leakage", shell_command("leakage", arguments), where, [table], options.json)
 
 
 def measure(examples: Examples, public: Examples, runs: Path, options: argparse.Namespace) -> Table:

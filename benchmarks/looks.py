@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, shell_command
 from classifier import metrics
 from classifier.card import read_card
 from classifier.datasets import load
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(row("the mean of all", "both", *[scores for both in said for scores in both]))
     note = f"{len(faces):,} pictures of the training split that training holds out"
     table = Table(title="what a second look is worth", columns=COLUMNS, rows=rows, note=note)
-    conclude("looks", "python -m benchmarks.looks", where, [table], options.json)
+    conclude("looks", shell_command("looks", arguments), where, [table], options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, shell_command
 from classifier import metrics
 from classifier.card import read_card
 from classifier.datasets import load
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append([head, name, precision, float(gap.mean()), float(gap.max()), 100 * float(other.mean()), right])
     note = f"{card.name}, {len(pictures):,} pictures, probabilities against those of {' in '.join(ways[0])}"
     table = Table(title="what computes the answers", columns=COLUMNS, rows=rows, note=note)
-    conclude("precision", "python -m benchmarks.precision", where, [table], options.json)
+    conclude("precision", shell_command("precision", arguments), where, [table], options.json)
 
 
 if __name__ == "__main__":

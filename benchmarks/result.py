@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import shlex
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -102,6 +103,11 @@ def result(bench: str, command: str, where: Machine, tables: list[Table]) -> Res
     return Result(bench=bench, command=command, made_at=made_at, machine=where, tables=tables)
 
 
+def shell_command(bench: str, arguments: Sequence[str] | None) -> str:
+    """What measures the same again. `arguments`: those of the benchmark's `main`, None for the shell's."""
+    return shlex.join(["python", "-m", f"benchmarks.{bench}", *(sys.argv[1:] if arguments is None else arguments)])
+
+
 def conclude(bench: str, command: str, where: Machine, tables: list[Table], output: Path | None) -> None:
     """Shows a benchmark that has just ended, and writes it where that is wanted."""
     made = result(bench, command, where, tables)
@@ -162,6 +168,17 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
     return int(text)
+
+
+def fraction(text: str) -> float:
+    """What argparse makes of an option that is a part of something: more than 0, and 1 at most."""
+    try:
+        part = float(text)
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: more than 0, and 1 at most")
+    return part
 
 
 def number(value: float, digits: int) -> str:

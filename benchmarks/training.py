@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive, spread
+from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive, shell_command, spread
 from classifier.architectures import ARCHITECTURES, architecture, preset
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
@@ -128,9 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     where = machine()
     table = measure(options.architecture, options.preset, options.rounds)
-    conclude(
-        "training", f"python -m benchmarks.training --architecture {options.architecture}", where, [table], options.json
-    )
+    conclude("training", shell_command("training", arguments), where, [table], options.json)
 
 
 if __name__ == "__main__":

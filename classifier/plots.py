@@ -39,7 +39,7 @@ def _history(history: Sequence[dict[str, float]]) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
-        axes.plot(epochs, [row[name] for row in history], color=OTHER, label="training (distorted pictures)")
+        axes.plot(epochs, [row[name] for row in history], color=OTHER, label="training, as it learns")
         axes.plot(epochs, [row[f"held_out_{name}"] for row in history], color=OURS, label="held-out")
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.3)

@@ -3,6 +3,7 @@
 import argparse
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from benchmarks.result import (
     Spread,
     Table,
     conclude,
+    fraction,
     from_shell,
     machine,
     middle,
     positive,
     read,
     result,
+    shell_command,
     show,
     spread,
     write,
@@ -150,3 +153,16 @@ def test_what_is_counted_is_one_or_more(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no number of 1 or more"):
         positive(text)
     assert positive("12") == 12
+
+
+@pytest.mark.parametrize("text", ["0", "-0.5", "1.1", "half", "nan", ""])
+def test_a_fraction_is_more_than_nothing_and_no_more_than_all(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no share: more than 0, and 1 at most"):
+        fraction(text)
+    assert (fraction("0.25"), fraction("1")) == (0.25, 1.0)
+
+
+def test_a_result_says_the_command_that_measures_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shell_command("looks", ["--data", "my faces.npz"]) == "python -m benchmarks.looks --data 'my faces.npz'"
+    monkeypatch.setattr(sys, "argv", ["looks.py", "--model", "before"])
+    assert shell_command("looks", None) == "python -m benchmarks.looks --model before"
