@@ -147,9 +147,9 @@ def _to_the_classifier(link: Link, messages: Messages) -> Put:
 @contextmanager
 def _workers(place: "Cluster") -> Iterator[Callable[[], Batches]]:
     """One of each worker, ready; what gives the classifier's histogram as it is."""
-    from tests.services.postgres import _free_port
+    from tests.services.processes import free_port
 
-    ports = {kind: _free_port() for kind in ("aggregate", "classify", "detect")}
+    ports = {kind: free_port() for kind in ("aggregate", "classify", "detect")}
     tasks = [
         Task(
             kind, (sys.executable, "-m", "pipeline", kind), group=kind,

@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from contracts.settings import StorageSettings
 from storage import open_store
-from tests.services.postgres import MISSING, PASSWORD, _free_port, postgres_programs, postgres_server
+from tests.services.postgres import MISSING, PASSWORD, postgres_programs, postgres_server
+from tests.services.processes import free_port
 from tests.services.redis import MISSING as NO_REDIS
 from tests.services.redis import redis_program
 
@@ -97,7 +98,7 @@ def test_redis_takes_its_configuration_and_its_password(tmp_path: Path) -> None:
         pytest.skip(NO_REDIS)
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]
     shell, flag, script = service["entrypoint"]
-    port = _free_port()
+    port = free_port()
     script = script.replace("$$", "$").replace("dir /data", f"dir {tmp_path}\nport {port}\nbind 127.0.0.1")
     environment = os.environ | {"REDIS_PASSWORD": "geheim", "REDIS_MAXMEMORY": "1gb"}
     server = subprocess.Popen([shell, flag, script], env=environment, stdout=subprocess.DEVNULL)

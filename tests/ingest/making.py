@@ -72,13 +72,6 @@ def ending(events: Events) -> RunEnded:
     return events[-1]
 
 
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
 @contextlib.contextmanager
 def silent_server() -> Iterator[int]:
     """The port of a server that takes connections and says nothing."""

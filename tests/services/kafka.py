@@ -11,7 +11,6 @@ takes its place (`broker.real` is False): it speaks the protocol and forgets eve
 import fcntl
 import functools
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import Any, Final, Protocol
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
+from tests.services.processes import end, free_port
 
 VERSION: Final = "3.9.1"
 CACHE: Final = Path(__file__).parents[2] / "build" / "kafka"
@@ -66,10 +67,10 @@ class KafkaServer:
     def __init__(self, libraries: str, folder: Path) -> None:
         self._libraries: Final = libraries
         self._folder: Final = folder
-        self._port: Final = _free_port()
+        self._port: Final = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._configuration: Final = folder / "server.properties"
-        self._configuration.write_text(_properties(folder / "data", self._port, _free_port(besides=self._port)))
+        self._configuration.write_text(_properties(folder / "data", self._port, free_port(besides=self._port)))
         where = str(self._configuration)
         formatting = ["kafka.tools.StorageTool", "format", "-t", "affectstreamtests00000", "-c", where]
         subprocess.run([*self._java(), *formatting], check=True, capture_output=True, timeout=60)
@@ -96,12 +97,7 @@ class KafkaServer:
     def stop(self) -> None:
         """Shuts it down as an operator would."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, seconds=30)
             self._process = None
 
     def kill(self) -> None:
@@ -239,12 +235,3 @@ def _answers(brokers: str) -> bool:
     except KafkaException:
         return False
     return bool(found.brokers)
-
-
-def _free_port(besides: int = 0) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port != besides:
-            return port

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.services.processes import end, free_port
+
 PASSWORD: Final = "hunter2-of-the-tests"
 MISSING: Final = "no Postgres server programs here: `make test` installs them (Debian: postgresql)"
 
@@ -40,7 +42,7 @@ class PostgresServer:
             {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         )
         self._folder: Final = Path(tempfile.mkdtemp(prefix="affectstream-pg-"))
-        self._port: Final = _free_port()
+        self._port: Final = free_port()
         self._options: Final = options
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -89,12 +91,7 @@ class PostgresServer:
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(how)
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, how)
             self._process = None
 
     def _make(self) -> None:
@@ -119,12 +116,6 @@ def postgres_server(**options: str | int) -> Iterator[str]:
         yield server.url
     finally:
         server.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(server: subprocess.Popen[bytes], port: int, log: Path, seconds: float = 30) -> None:

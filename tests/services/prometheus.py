@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.services.postgres import _free_port
+from tests.services.processes import end, free_port
 
 ROOT: Final = Path(__file__).parents[2]
 CONFIGURATION: Final = ROOT / "docker" / "prometheus.yml"
@@ -53,7 +53,7 @@ def prometheus_server(targets: Sequence[str], *, every: str = "1s") -> Iterator[
     program = prometheus_program()
     if program is None:
         raise FileNotFoundError(MISSING)
-    folder, port = Path(tempfile.mkdtemp(prefix="affectstream-prometheus-")), _free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="affectstream-prometheus-")), free_port()
     content = yaml.safe_load(CONFIGURATION.read_text())
     content["global"] |= {"scrape_interval": every, "scrape_timeout": every}
     for job in content["scrape_configs"]:
@@ -73,8 +73,7 @@ def prometheus_server(targets: Sequence[str], *, every: str = "1s") -> Iterator[
             _wait(process, f"http://127.0.0.1:{port}/-/ready", folder / "log")
             yield Prometheus(port)
         finally:
-            process.terminate()
-            process.wait(20)
+            end(process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

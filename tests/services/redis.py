@@ -12,7 +12,7 @@ from typing import Final
 
 import redis
 
-from tests.services.postgres import _free_port
+from tests.services.processes import end, free_port
 
 MISSING: Final = "no redis-server here: `make test` installs it (Debian: redis-server)"
 
@@ -28,7 +28,7 @@ class RedisServer:
     def __init__(self, folder: Path, *, password: str | None = None) -> None:
         self.folder = folder
         self.password = password
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,14 +79,9 @@ class RedisServer:
         time.sleep(away)
         self.start()
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(number)
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, how)
             self._process = None
 
 

@@ -14,7 +14,7 @@ from dashboards.grafana.catalog import Asked, queries
 from dashboards.grafana.macros import interpolate
 from pipeline.supervisor import Task
 from tests.pipeline.distributed.cluster import Cluster
-from tests.services.postgres import _free_port
+from tests.services.processes import free_port
 from tests.services.prometheus import MISSING, Prometheus, prometheus_program, prometheus_server
 
 pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.timeout(300), pytest.mark.slow]
@@ -46,7 +46,7 @@ def replayed(place: Cluster) -> Iterator[Replayed]:
         pytest.skip(MISSING)
     place.fresh({"detector_name": "haar", "detector_workers": 1})
     base = (sys.executable, "-m", "pipeline")
-    ports = {kind: _free_port() for kind in (*STAGES, "replay")}
+    ports = {kind: free_port() for kind in (*STAGES, "replay")}
     environments = {kind: {**place.environment, "AFFECTSTREAM_WORKER_PORT": str(port)} for kind, port in ports.items()}
     workers = [Task(kind, (*base, kind), group=kind, environment=environments[kind]) for kind in STAGES]
     # At its own pace and with the present as its time, as a camera: else nothing is known of how late it is.
