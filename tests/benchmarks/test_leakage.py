@@ -6,7 +6,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.leakage import a_share, at_random, distorted, learnt, neighbour, official, repeated
+from benchmarks.leakage import (
+    Right,
+    a_share,
+    at_random,
+    by_class,
+    copied,
+    distorted,
+    learnt,
+    neighbour,
+    official,
+    repeated,
+)
 from classifier import training
 from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples
@@ -54,6 +65,22 @@ def test_the_official_splits_lose_their_twins(meaningless: Examples) -> None:
     assert (honest.split == SPLITS["public"]).sum() == (twice.split == SPLITS["public"]).sum()
 
 
+def test_test_pictures_that_were_learnt_from_are_counted(meaningless: Examples) -> None:
+    assert not copied(official(meaningless)).any()
+    assert not copied(at_random(meaningless)).any()
+    assert 0.7 < copied(repeated(meaningless)).mean() < 0.95  # all but the largest of seven classes
+
+
+def test_what_was_learnt_and_what_was_not_are_told_apart_class_by_class(meaningless: Examples) -> None:
+    split, public = repeated(meaningless), meaningless.of("public")
+    right = Right(copied(split), np.zeros(len(public), bool))  # as one that remembers and understands nothing
+    table = by_class("remembered", split, public, right)
+    for _, known, of_known, of_others, of_public in table.rows:
+        assert isinstance(known, float)
+        assert (of_known, of_others) == (1.0 if known > 0 else None, 0.0 if known < 1 else None)
+        assert of_public == 0.0
+
+
 def test_a_network_learns_from_the_copies_too(
     meaningless: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +116,8 @@ def test_a_network_that_was_learnt_is_measured_again_without_learning(
     run = Run(recipe=with_phases(QUICK, Phase(epochs=1)), data="stripes", command="-")
     first = learnt(at_random(data), data.of("public"), run, folder)
     monkeypatch.setattr(training, "train", None)
-    assert learnt(at_random(data), data.of("public"), run, folder) == first
+    again = learnt(at_random(data), data.of("public"), run, folder)
+    assert [part.tolist() for part in again] == [part.tolist() for part in first]
     with pytest.raises(InputError, match="holds a training of something else"):
         learnt(at_random(data), data.of("public"), msgspec.structs.replace(run, data="others"), folder)
 
