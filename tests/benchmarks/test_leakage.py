@@ -23,6 +23,7 @@ from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import InMemory
 from classifier.recipe import Phase
+from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from tests.classifier.making import QUICK, stripes, with_phases
 
@@ -65,19 +66,22 @@ def test_the_official_splits_lose_their_twins(meaningless: Examples) -> None:
     assert (honest.split == SPLITS["public"]).sum() == (twice.split == SPLITS["public"]).sum()
 
 
-def test_test_pictures_that_were_learnt_from_are_counted(meaningless: Examples) -> None:
+def test_test_pictures_with_a_copy_in_the_training_split_are_counted(meaningless: Examples) -> None:
     assert not copied(official(meaningless)).any()
     assert not copied(at_random(meaningless)).any()
     assert 0.7 < copied(repeated(meaningless)).mean() < 0.95  # all but the largest of seven classes
 
 
-def test_what_was_learnt_and_what_was_not_are_told_apart_class_by_class(meaningless: Examples) -> None:
+def test_copies_and_others_are_told_apart_class_by_class(meaningless: Examples) -> None:
     split, public = repeated(meaningless), meaningless.of("public")
-    right = Right(copied(split), np.zeros(len(public), bool))  # as one that remembers and understands nothing
-    table = by_class("remembered", split, public, right)
-    for _, known, of_known, of_others, of_public in table.rows:
-        assert isinstance(known, float)
-        assert (of_known, of_others) == (1.0 if known > 0 else None, 0.0 if known < 1 else None)
+    known = copied(split)
+    right = Right(known, np.zeros(len(public), bool))  # as one that remembers and understands nothing
+    table = by_class("remembered", split.of("public"), public, known, right)
+    assert [row[0] for row in table.rows] == [*EMOTIONS, "all"]
+    assert table.rows[-1][1] == known.mean()
+    for _, copies, of_copies, of_others, of_public in table.rows:
+        assert isinstance(copies, float)
+        assert (of_copies, of_others) == (1.0 if copies > 0 else None, 0.0 if copies < 1 else None)
         assert of_public == 0.0
 
 

@@ -199,7 +199,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(affectstream: Comman
         tmp_path / "copy" / "small.db", "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM observation)"
     )
     assert runs == 1
-    assert rows > 25  # the slower the machine, the more transactions, and the room that each takes
+    assert rows > 25  # a slow machine stores fewer at a time, and each time takes room
 
 
 def test_json_goes_to_stdout_and_nothing_else_does(affectstream: Command) -> None:
