@@ -175,7 +175,7 @@ def learnt(examples: Examples, public: Examples, run: Run, folder: Path) -> Righ
 
     begun, finished = Checkpoints(folder), (folder / CARD_FILE).exists()
     if begun or finished:
-        was = msgspec.structs.replace(read_run(folder), made_with=run.made_with)
+        was = msgspec.structs.replace(read_run(folder), made_with=run.made_with, command=run.command)
         if was != run:
             raise InputError(f"{folder} holds a training of something else: name another folder")
     if not finished:
@@ -215,18 +215,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, help="folder that keeps the trainings, whole or stopped")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    where, examples = machine(), load(options.data)
+    where, examples, command = machine(), load(options.data), shell_command("leakage", arguments)
     public = examples.of("public")
     if not len(public):
         raise InputError(f"{options.data} has no PublicTest")
     examples = a_share(examples, options.share)
     with ExitStack() as stack:
         runs = options.runs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        tables = measure(examples, public, runs, options)
-    conclude("leakage", shell_command("leakage", arguments), where, tables, options.json)
+        tables = measure(examples, public, runs, options, command)
+    conclude("leakage", command, where, tables, options.json)
 
 
-def measure(examples: Examples, public: Examples, runs: Path, options: argparse.Namespace) -> list[Table]:
+def measure(examples: Examples, public: Examples, runs: Path, options: argparse.Namespace, command: str) -> list[Table]:
     """A row for each split, and a table of classes for each network."""
     columns = [
         Column("split"), Column("training pictures", digits=0), Column("tested that are copies", digits=3),
@@ -246,7 +246,7 @@ def measure(examples: Examples, public: Examples, runs: Path, options: argparse.
             epochs = max(round(options.epochs * len(examples.of("train")) / count), 1)
             run = Run(
                 recipe=changed(preset(options.architecture, options.preset), epochs=epochs),
-                data=f"{options.share:g} of {options.data.name}, {name}", command="python -m benchmarks.leakage",
+                data=f"{options.share:g} of {options.data.name}, {name}", command=command,
             )  # fmt: skip
             right = learnt(leaking, public, run, runs / name)
             row += map(mean, (right.own, right.own[~known], right.public))
