@@ -1,40 +1,54 @@
 """What each ingredient of our training gives: the default network learns with all of them, then without one at a time.
 
-    python -m benchmarks.ablation --data fer2013.npz [--epochs 12] [--only NAME ...] [--json ablation.json]
+    python -m benchmarks.ablation --data fer2013.npz [--share 0.25 --epochs 40] [--only NAME ...] [--runs FOLDER]
 
-Trainings are short, so that there can be many: they show what helps a network to learn, less what it ends at. All learn
-from the same eight tenths of the training split and are measured on another tenth; test pictures are not looked at.
+A share of the training split is learnt from, and all of the rest is tested on: so there can be many trainings, which go
+as far as to learn by heart, and enough pictures to tell them apart. Test pictures are not looked at. `--runs FOLDER`
+keeps the trainings, and goes on where it was stopped.
 """
 
 import argparse
+import math
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, positive, shell_command
-from classifier import architectures, evaluation, metrics
+from benchmarks.result import (
+    Cell,
+    Column,
+    Table,
+    conclude,
+    fraction,
+    from_shell,
+    machine,
+    positive,
+    shell_command,
+)
+from benchmarks.trainings import ask, learn
+from classifier import architectures, metrics
+from classifier.card import read_card
 from classifier.checkpoints import Run
-from classifier.datasets import Examples, load
-from classifier.engine import Engine
+from classifier.datasets import SPLITS, Examples, load
 from classifier.evaluation import VOTED
-from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.recipe import Recipe, changed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
+from contracts.messages import F32
 
 ALL: Final = "all of it"
 COLUMNS: Final = (
     Column("learnt with"), Column("accuracy", digits=4, better="higher"),
-    Column("cross entropy", digits=4, better="lower"), Column("voters: accuracy", digits=4, better="higher"),
-    Column("voters: cross entropy", digits=4, better="lower"), Column("seconds", digits=0, better="lower"),
+    Column("cross entropy", digits=4, better="lower"), Column("more than the first", digits=4, better="lower"),
+    Column("± one standard error", digits=4), Column("seconds", digits=0, better="lower"),
 )  # fmt: skip
+DRAW: Final = 3  # chance that decides which pictures are learnt from
 
 
 def _with(**fields: Any) -> Callable[[Recipe], Recipe]:
@@ -58,7 +72,7 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no mirrored pairs": _with(mirrored=False),
     "no pairs, 3x3 where it halves": _with(mirrored=False, options={"halving": 3}),
     "no head for voters": _with(votes=0.0),
-    "no averaged weights": _optimised(average=0.0),
+    "no averaged weights": _optimised(averaged=0.0),
     "no weight decay": _optimised(weight_decay=0.0),
     "no label smoothing": _with(label_smoothing=0.0),
     "no erasing": _undistorted(erasing=0.0),
@@ -66,65 +80,99 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no turning, moving, zooming": _undistorted(rotation=0.0, shift=0.0, zoom=0.0),
     "no change of light": _undistorted(brightness=0.0, contrast=0.0),
     "mixup too": _with(mixup=0.2),
+    "voters weigh twice as much": _with(votes=1.0),
 }
 
 
-def learnt(recipe: Recipe, examples: Examples, report: Callable[[Any], None] = lambda at: None) -> list[Cell]:
-    """Trains on the training split alone; accuracy and cross entropy of both heads on a tenth of it, and seconds."""
-    choose_backend()
-    with native_stderr_held_back():
-        from classifier import training
+def apart(examples: Examples, share: float) -> Examples:
+    """The training split: a share to learn from, the rest to test on. A training leaves out the twins of the rest."""
+    training = examples.of("train")
+    learns = np.random.default_rng(DRAW).random(len(training)) < share
+    return msgspec.structs.replace(training, split=np.where(learns, SPLITS["train"], SPLITS["public"]))
 
-    examples = examples.of("train")
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as root:
-        folder = Path(root) / "model"
-        card = training.train(examples, Run(recipe=recipe, data="-", command="-"), folder, report).card
-        seconds = time.monotonic() - started
-        tested = examples.divided(training.DIVISION).of("public")
-        size = (card.crop.height, card.crop.width)
-        pictures = np.concatenate([images[..., None] for images in evaluation.read(tested.pictures, size)])
-        said = {head: Engine(folder, head=head).classify(pictures) for head in card.heads}
-    labelled = said.pop(examples.head)
-    cells: list[Cell] = [metrics.accuracy(labelled, tested.labels)]
-    cells.append(metrics.calibrated_cross_entropy(labelled, np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]))
-    if VOTED in said:
-        cells.append(metrics.accuracy_plus(said[VOTED], tested.votes))
-        cells.append(metrics.calibrated_cross_entropy(said[VOTED], tested.votes))
-    else:
-        cells += [None, None]
-    return [*cells, seconds]
+
+class Learnt(NamedTuple):
+    """What a network says of N pictures that it has not learnt from."""
+
+    said: dict[str, F32]  # head -> f32[N, 7]
+    seconds: float  # that it learnt for
+
+
+def learnt(examples: Examples, run: Run, folder: Path, report: Callable[[Any], None] = lambda at: None) -> Learnt:
+    """Trains on one part of what is `apart`, and asks about the other."""
+    learn(examples, run, folder, report)
+    card, tested = read_card(folder), examples.of("public")
+    return Learnt({head: ask(folder, head, tested) for head in card.heads}, card.training.seconds)
+
+
+def table(head: str, made: Mapping[str, Learnt], tested: Examples, note: str) -> Table:
+    """A row for each network that has the head. Cross entropies are at the temperatures that fit best."""
+    votes = head == VOTED
+    targets = tested.votes if votes else np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]
+    rows: list[list[Cell]] = []
+    first = None
+    for name, one in made.items():
+        if head not in one.said:
+            continue
+        scores = one.said[head]
+        right = metrics.accuracy_plus(scores, targets) if votes else metrics.accuracy(scores, tested.labels)
+        surprises = metrics.calibrated_cross_entropies(scores, targets)
+        more = surprises - (surprises if first is None else first)
+        first = surprises if first is None else first
+        error = float(more.std()) / math.sqrt(len(more))
+        rows.append([name, right, float(surprises.mean()), float(more.mean()), error, one.seconds])
+    title = f"what each ingredient gives, against {'voters' if votes else 'labels'}"
+    return Table(title=title, columns=COLUMNS, rows=rows, note=note)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
-    parser.add_argument("--epochs", type=positive, default=12)
+    parser.add_argument("--share", type=fraction, default=0.25, help="of the training split, to learn from")
+    parser.add_argument("--epochs", type=positive, default=40)
     parser.add_argument("--only", action="append", help=f"one of: {', '.join(WAYS)}; may be given several times")
+    parser.add_argument("--runs", type=Path, help="folder that keeps the trainings, whole or stopped")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     names = options.only or list(WAYS)
     if unknown := [name for name in names if name not in WAYS]:
         raise InputError(f"no ingredient {unknown[0]!r}: there are {', '.join(WAYS)}")
-    where, examples = machine(), load(options.data)
+    if options.share == 1:
+        raise InputError("--share 1 leaves nothing to test on")
+    where, command = machine(), shell_command("ablation", arguments)
+    examples = apart(load(options.data), options.share)
     ours = changed(architectures.preset("fern", "ours"), epochs=options.epochs)
-    rows: list[list[Cell]] = []
+    made: dict[str, Learnt] = {}
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True),
         transient=True,
     )  # fmt: skip
-    with bar:
+    with ExitStack() as stack:
+        runs = options.runs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(bar)
         task = bar.add_task("", total=None)
 
         def report(at: Any) -> None:
-            bar.update(task, completed=len(rows) * at.steps + at.step, total=len(names) * at.steps)
+            bar.update(task, completed=len(made) * at.steps + at.step, total=len(names) * at.steps)
 
         for name in names:
             bar.update(task, description=name)
-            rows.append([name, *learnt(WAYS[name](ours), examples, report)])
-    note = f"{options.epochs} epochs each; a tenth of {options.data.name}'s training split"
-    table = Table(title="what each ingredient gives", columns=COLUMNS, rows=rows, note=note)
-    conclude("ablation", shell_command("ablation", arguments), where, [table], options.json)
+            run = Run(
+                recipe=WAYS[name](ours), data=f"{options.share:g} of {options.data.name}'s training split",
+                command=command,
+            )  # fmt: skip
+            made[name] = learnt(examples, run, runs / _file_name(name), report)
+    tested = examples.of("public")
+    note = (
+        f"{options.epochs} epochs of {options.share:.0%} of {options.data.name}'s training split, tested on the other "
+        f"{len(tested):,} pictures"
+    )
+    tables = [table(head, made, tested, note) for head in (examples.head, VOTED)]
+    conclude("ablation", command, where, tables, options.json)
+
+
+def _file_name(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")
 
 
 if __name__ == "__main__":

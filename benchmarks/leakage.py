@@ -14,19 +14,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cv2
 import msgspec
 import numpy as np
 
 from benchmarks.result import Cell, Column, Table, conclude, fraction, from_shell, machine, positive, shell_command
+from benchmarks.trainings import ask, learn
 from classifier.architectures import preset
-from classifier.card import CARD_FILE
-from classifier.checkpoints import Checkpoints, Run, read_run
+from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples, load
 from classifier.datasets.pictures import InMemory, Mask
-from classifier.quiet import choose_backend
 from classifier.recipe import changed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -155,17 +154,11 @@ def learnt(examples: Examples, public: Examples, run: Run, folder: Path) -> Righ
     `train` is given PublicTest to test on: it would leave out the twins of the split's own test pictures, and with them
     the leak. Raises InputError where the folder holds a training of something else.
     """
-    choose_backend()
-    from classifier import evaluation, training
-    from classifier.engine import Engine
 
-    def right(engine: Engine, tested: Examples) -> Mask:
-        size = (engine.crop.height, engine.crop.width)
-        pictures = np.concatenate([images[..., None] for images in evaluation.read(tested.pictures, size)])
-        answers = engine.classify(np.repeat(pictures, engine.crop.channels, axis=-1)).argmax(axis=1)
-        return np.asarray(answers == tested.labels)
+    def right(tested: Examples) -> Mask:
+        return np.asarray(ask(folder, examples.head, tested).argmax(axis=1) == tested.labels)
 
-    def report(at: training.Progress) -> None:
+    def report(at: Any) -> None:
         if at.row is not None:
             held_out, seconds = at.row["held_out_accuracy"], at.row["seconds"]
             print(
@@ -173,15 +166,8 @@ def learnt(examples: Examples, public: Examples, run: Run, folder: Path) -> Righ
                 file=sys.stderr, flush=True,
             )  # fmt: skip
 
-    begun, finished = Checkpoints(folder), (folder / CARD_FILE).exists()
-    if begun or finished:
-        was = msgspec.structs.replace(read_run(folder), made_with=run.made_with, command=run.command)
-        if was != run:
-            raise InputError(f"{folder} holds a training of something else: name another folder")
-    if not finished:
-        training.train(_joined(examples.of("train"), public), run, folder, report, resume=bool(begun))
-    engine = Engine(folder, head=examples.head, batch_size=128)
-    return Right(right(engine, examples.of("public")), right(engine, public))
+    learn(_joined(examples.of("train"), public), run, folder, report)
+    return Right(right(examples.of("public")), right(public))
 
 
 def mean(right: Mask) -> float | None:

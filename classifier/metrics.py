@@ -79,19 +79,29 @@ def calibration_error(probabilities: F32, labels: I64, bins: int = 15) -> float:
     return float((counts * np.abs(confidence - right)).sum() / counts.sum())
 
 
-def cross_entropy(scores: F32, targets: F32, temperature: float = 1.0) -> float:
-    """Mean cross entropy of softmax(scores / temperature) against target shares, over examples that have a target."""
+def cross_entropies(scores: F32, targets: F32, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Cross entropy of softmax(scores / temperature) against target shares, for each example that has a target."""
     has = targets.sum(axis=1) > 0
     scaled = scores[has].astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-    return float(-(targets[has] * log_p).sum(axis=1).mean())
+    return np.asarray(-(targets[has] * log_p).sum(axis=1))
+
+
+def cross_entropy(scores: F32, targets: F32, temperature: float = 1.0) -> float:
+    """The mean of the `cross_entropies`."""
+    return float(cross_entropies(scores, targets, temperature).mean())
+
+
+def calibrated_cross_entropies(probabilities: F32, targets: F32) -> NDArray[np.float64]:
+    """The `cross_entropies` of probabilities, at the temperature that fits best."""
+    logits = np.log(probabilities + 1e-9)
+    return cross_entropies(logits, targets, temperature(logits, targets))
 
 
 def calibrated_cross_entropy(probabilities: F32, targets: F32) -> float:
-    """Cross entropy of probabilities against target shares, at the temperature that fits best."""
-    logits = np.log(probabilities + 1e-9)
-    return cross_entropy(logits, targets, temperature(logits, targets))
+    """The mean of the `calibrated_cross_entropies`."""
+    return float(calibrated_cross_entropies(probabilities, targets).mean())
 
 
 def temperature(scores: F32, targets: F32) -> float:

@@ -17,7 +17,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = 0.0  # of the cosine
     weight_decay: float = 0.0
-    average: float = 0.0  # momentum of the weights' moving average, which the phase ends with; 0 for none
+    averaged: float = 0.0  # share of its steps that the weights' average, which it ends with, reaches back over
     frozen: int = 0  # so many layers of the pretrained base, from its input on, do not learn; -1: the whole base
 
 
@@ -135,7 +135,7 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
     # Keras takes decay off the weights by themselves, not by way of the momentum, which would make ten times as much of
     # it: 2e-3 here is what others call 2e-4.
     phase = Phase(
-        epochs=epochs, optimizer="sgd", rate=rate, schedule="cosine", warmup_epochs=3, weight_decay=2e-3, average=0.999
+        epochs=epochs, optimizer="sgd", rate=rate, schedule="cosine", warmup_epochs=3, weight_decay=2e-3, averaged=0.035
     )
     return Recipe(
         architecture=architecture, phases=(phase,), batch_size=128, label_smoothing=0.1,

@@ -212,7 +212,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             )  # fmt: skip
         if self._recipe.watching.keep_best:
             self.network.set_weights(self._checkpoints.network(state.best_epoch).get_weights())
-        elif phase.average:
+        elif phase.averaged:
             optimizer.finalize_variable_values(self._trainee.trainable_variables)
             # Of pictures distorted as they were at the end: of others, the weights are not used to the statistics.
             settle_statistics(self.network, self._batches(state.epoch, state.epoch + 1).take(STATISTICS))
@@ -311,9 +311,10 @@ def _optimizer(model: Any, phase: Phase, recipe: Recipe, steps: int) -> Any:
             initial_learning_rate=phase.rate / 100, decay_steps=phase.epochs * steps - warmup,
             warmup_target=phase.rate, warmup_steps=warmup,
         )  # fmt: skip
+    averaged = phase.averaged * phase.epochs * steps  # as many steps, or the average of a short training would lag
     optimizer = OPTIMIZERS[phase.optimizer](
-        rate, weight_decay=phase.weight_decay or None, use_ema=phase.average > 0,
-        ema_momentum=phase.average, ema_overwrite_frequency=None,
+        rate, weight_decay=phase.weight_decay or None, use_ema=averaged > 0,
+        ema_momentum=1 - 1 / max(averaged, 1), ema_overwrite_frequency=None,
         **({"momentum": 0.9, "nesterov": True} if phase.optimizer == "sgd" else {}),
     )  # fmt: skip
     # Decay is for the convolutions: scales and offsets of a normalised layer have nothing to gain from being small.

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.ablation import ALL, WAYS, learnt, main
+from benchmarks.ablation import ALL, WAYS, Learnt, apart, learnt, main, table
 from classifier.architectures import preset
+from classifier.checkpoints import Run
 from classifier.datasets import SPLITS
 from contracts.errors import InputError
 from tests.classifier.making import QUICK, stripes
@@ -22,22 +23,47 @@ def test_each_way_is_another_recipe() -> None:
     assert WAYS[ALL](ours) == ours
 
 
-def test_what_was_learnt_is_measured_on_training_pictures_held_out() -> None:
+def test_a_share_is_learnt_from_and_the_rest_is_tested_on_without_a_test_picture() -> None:
     data = stripes(1000, 1)
-    spoilt = msgspec.structs.replace(data, labels=np.where(data.split == SPLITS["train"], data.labels, 0))
-    recipe = msgspec.structs.replace(QUICK, held_out=0.05)
-    # The labels of the test pictures, all wrong, do no harm.
-    accuracy, surprise, voted, voted_surprise, seconds = learnt(recipe, spoilt)
-    assert isinstance(accuracy, float)
-    assert accuracy > 0.9
-    assert isinstance(voted, float)
-    assert voted > 0.9
-    for value, most in ((surprise, 0.7), (voted_surprise, 0.7), (seconds, 600.0)):
-        assert isinstance(value, float)
-        assert 0 <= value < most
-    assert learnt(msgspec.structs.replace(recipe, votes=0.0), spoilt)[2:4] == [None, None]
+    parts = apart(data, 0.25)
+    assert len(parts) == (data.split == SPLITS["train"]).sum()
+    assert not parts.twins_in(data.of("public")).any()
+    assert 0.2 < len(parts.of("train")) / len(parts) < 0.3
+    assert len(parts.of("train")) + len(parts.of("public")) == len(parts)
+
+
+def test_what_was_learnt_is_asked_about_the_rest_in_both_heads(tmp_path: Path) -> None:
+    parts = apart(stripes(1200, 1), 0.8)
+    first = learnt(parts, Run(recipe=QUICK, data="-", command="-"), tmp_path / "first")
+    unvoted = msgspec.structs.replace(QUICK, votes=0.0)
+    second = learnt(parts, Run(recipe=unvoted, data="-", command="-"), tmp_path / "second")
+    made = {"first": first, "second": second}
+    labels, voters = (table(head, made, parts.of("public"), "") for head in (parts.head, "ferplus"))
+    assert [row[0] for row in labels.rows] == ["first", "second"]
+    assert [row[0] for row in voters.rows] == ["first"]
+    for row in (*labels.rows, *voters.rows):
+        assert isinstance(row[1], float)
+        assert row[1] > 0.9
+    assert labels.rows[0][3:5] == [0.0, 0.0]
+
+
+def test_the_difference_from_the_first_is_that_of_the_same_pictures() -> None:
+    tested = stripes(70, 1).of("public")
+    sure = np.eye(7, dtype=np.float32)[tested.labels] * 0.9 + 0.1 / 7
+    wrong = np.roll(sure, 1, axis=1)
+    half = np.where(np.arange(len(tested))[:, None] % 2, sure, wrong)
+    made = {name: Learnt({"fer2013": said}, 1.0) for name, said in (("sure", sure), ("half", half))}
+    first, second = table("fer2013", made, tested, "").rows
+    assert (first[1], second[1]) == (1.0, 0.5)
+    assert isinstance(second[2], float)
+    assert isinstance(first[2], float)
+    assert second[3] == pytest.approx(second[2] - first[2])
+    assert isinstance(second[4], float)
+    assert second[4] > 0
 
 
 def test_an_ingredient_that_there_is_not_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no ingredient 'salt': there are all of it, no mirrored pairs"):
         main(["--data", str(tmp_path / "none.npz"), "--only", "salt"])
+    with pytest.raises(InputError, match="leaves nothing to test on"):
+        main(["--data", str(tmp_path / "none.npz"), "--share", "1"])

@@ -13,7 +13,7 @@ from classifier.recipe import Distortion, Phase, Recipe
 from contracts.messages import U8
 
 QUICK = Recipe(
-    architecture="cnn2", phases=(Phase(epochs=8, rate=3e-3, average=0.8),), batch_size=32, votes=1.0,
+    architecture="cnn2", phases=(Phase(epochs=8, rate=3e-3, averaged=0.03),), batch_size=32, votes=1.0,
     distortion=Distortion(shift=0.05, brightness=0.1),
 )  # fmt: skip
 

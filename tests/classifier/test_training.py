@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from classifier import augmentation, datasets, evaluation, training
+from classifier.architectures import architecture
 from classifier.card import WEIGHTS_FILE, file_sha256, read_card
 from classifier.checkpoints import Run, read_run
 from classifier.datasets import Examples
@@ -95,8 +96,8 @@ def test_the_engine_measures_what_the_card_says(learnt: tuple[Path, Finished, li
 
 
 PHASES = (
-    Phase(epochs=2, rate=1e-3, average=0.8),
-    Phase(epochs=2, optimizer="sgd", rate=0.05, schedule="cosine", warmup_epochs=1, average=0.8),
+    Phase(epochs=2, rate=1e-3, averaged=0.5),
+    Phase(epochs=2, optimizer="sgd", rate=0.05, schedule="cosine", warmup_epochs=1, averaged=0.5),
 )
 HALTING = [
     (with_phases(msgspec.structs.replace(QUICK, mixup=0.2), *PHASES), (6, 10, 17)),
@@ -169,11 +170,21 @@ def test_an_ended_training_keeps_its_best_epoch_where_the_recipe_does(tmp_path: 
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)  # files are in 16 bits
 
 
+def test_weights_are_averaged_over_the_same_share_of_a_short_training_and_of_a_long_one() -> None:
+    network = architecture("cnn2").build({"fer2013": 7})
+    for epochs, steps in ((2, 50), (10, 100), (130, 215)):
+        phase = Phase(epochs=epochs, averaged=0.1)
+        optimizer = training.compiled(network, phase, QUICK, {"fer2013": 7}, steps=steps).optimizer
+        assert 1 / (1 - optimizer.ema_momentum) == pytest.approx(0.1 * epochs * steps)
+    never = training.compiled(network, Phase(epochs=2), QUICK, {"fer2013": 7}, steps=50).optimizer
+    assert not never.use_ema
+
+
 def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
     # At a high rate the weights on the way are far from their mean, and so is what they make of the pictures.
     recipe = with_phases(
         msgspec.structs.replace(QUICK, architecture="fern", mirrored=True),
-        Phase(epochs=3, optimizer="sgd", rate=0.2, average=0.98),
+        Phase(epochs=3, optimizer="sgd", rate=0.2, averaged=0.9),
     )
     train(tmp_path / "model", recipe, stripes(600, 1))
     network = keras.models.load_model(tmp_path / "model" / WEIGHTS_FILE, compile=False)
