@@ -46,7 +46,7 @@ ALL: Final = "all of it"
 COLUMNS: Final = (
     Column("learnt with"), Column("accuracy", digits=4, better="higher"),
     Column("cross entropy", digits=4, better="lower"), Column("more than the first", digits=4, better="lower"),
-    Column("± one standard error", digits=4), Column("seconds", digits=0, better="lower"),
+    Column("its standard error", digits=4), Column("seconds", digits=0, better="lower"),
 )  # fmt: skip
 DRAW: Final = 3  # chance that decides which pictures are learnt from
 
@@ -117,10 +117,13 @@ def table(head: str, made: Mapping[str, Learnt], tested: Examples, note: str) ->
         scores = one.said[head]
         right = metrics.accuracy_plus(scores, targets) if votes else metrics.accuracy(scores, tested.labels)
         surprises = metrics.calibrated_cross_entropies(scores, targets)
-        more = surprises - (surprises if first is None else first)
-        first = surprises if first is None else first
-        error = float(more.std()) / math.sqrt(len(more))
-        rows.append([name, right, float(surprises.mean()), float(more.mean()), error, one.seconds])
+        compared: list[Cell] = [None, None]
+        if first is None:
+            first = surprises
+        else:
+            more = surprises - first
+            compared = [float(more.mean()), float(more.std()) / math.sqrt(len(more))]
+        rows.append([name, right, float(surprises.mean()), *compared, one.seconds])
     title = f"what each ingredient gives, against {'voters' if votes else 'labels'}"
     return Table(title=title, columns=COLUMNS, rows=rows, note=note)
 
