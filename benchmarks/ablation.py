@@ -20,17 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.result import (
-    Cell,
-    Column,
-    Table,
-    conclude,
-    fraction,
-    from_shell,
-    machine,
-    positive,
-    shell_command,
-)
+from benchmarks.result import Cell, Column, Table, conclude, fraction, from_shell, machine, positive, shell_command
 from benchmarks.trainings import ask, learn
 from classifier import architectures, metrics
 from classifier.card import read_card
@@ -171,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{len(tested):,} pictures"
     )
     tables = [table(head, made, tested, note) for head in (examples.head, VOTED)]
-    conclude("ablation", command, where, tables, options.json)
+    conclude("ablation", command, where, [one for one in tables if one.rows], options.json)
 
 
 def _file_name(name: str) -> str:

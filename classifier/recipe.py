@@ -17,7 +17,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = 0.0  # of the cosine
     weight_decay: float = 0.0
-    averaged: float = 0.0  # share of its steps that the weights' average, which it ends with, reaches back over
+    averaged: float = 0.0  # share of its steps over which weights are averaged, to end with the average; 0 for none
     frozen: int = 0  # so many layers of the pretrained base, from its input on, do not learn; -1: the whole base
 
 
