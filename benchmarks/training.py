@@ -65,8 +65,8 @@ def measure(name: str, chosen: str, rounds: int) -> Table:
     """Pictures/s of each way, in turn."""
     choose_backend()
     with native_stderr_held_back():
-        from classifier.augmentation import batches
-        from classifier.training import precision
+        from classifier.batches import batches
+        from classifier.device import precision
 
     recipe, here = preset(name, chosen), precision()
     noise = examples().of_classes(recipe.classes)

@@ -5,23 +5,25 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import keras
 import msgspec
 import numpy as np
-import tensorflow as tf
 
 from classifier import evaluation, finishing, metrics
 from classifier.architectures import architecture
 from classifier.architectures.transfer import freeze
-from classifier.augmentation import batches
+from classifier.batches import batches
 from classifier.card import CARD_FILE, WEIGHTS_FILE, Training, read_card
 from classifier.checkpoints import Checkpoints, Run, State, write_run
 from classifier.copies import in_precision
 from classifier.datasets import Examples
+from classifier.device import gpu, precision
 from classifier.distillation import Student, read_teacher
 from classifier.evaluation import VOTED
 from classifier.fused import fused
@@ -35,6 +37,8 @@ DIVISION: Final = 1
 must hold out the same pictures, or it would be measured by some that the weights know."""
 STATISTICS: Final = 100
 """Batches that averaged weights take their statistics from."""
+KEPT_EVERY: Final = 20.0
+"""Seconds: where epochs are shorter, not each of them is written down. It would take longer than they do."""
 OPTIMIZERS: Final = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "nadam": keras.optimizers.Nadam}
 
 
@@ -57,7 +61,8 @@ def train(
     """Trains on the training split without blanks and without twins of the test pictures; writes the model folder.
 
     PublicTest (or what stands for it: `Examples.divided`) is looked at once, at the end, for the accuracy on the card.
-    With `resume` a training that was stopped goes on from its last whole epoch, to the weights that it would have had.
+    With `resume` a training that was stopped goes on from the last whole epoch that was kept, to the weights that it
+    would have had. Each epoch is, or one in `KEPT_EVERY` seconds.
     With `end` as well, it learns no more: the model is what its recipe makes of the epochs that it has had.
     """
     recipe, checkpoints = run.recipe, Checkpoints(folder)
@@ -74,10 +79,10 @@ def train(
     module = architecture(recipe.architecture)
     state = checkpoints.state() if resume else State()
     options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
-    gpu, policy = has_gpu(), precision()
+    policy = precision()
     with _layers_in(policy):
         network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
-    if not gpu and not resume:
+    if not resume:
         network = fused(network)
     begun = _begun(Path(run.start), network, recipe) if run.start else []
     if begun and not resume:
@@ -87,10 +92,11 @@ def train(
         if not resume:
             settle(network)
     teachers = [read_teacher(Path(name), heads, recipe.classes, module.INPUT) for name in run.teachers]
-    teachers = [in_precision(teacher if gpu else fused(teacher), policy) for teacher in teachers]
+    teachers = [in_precision(fused(teacher), policy) for teacher in teachers]
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
-        write_run(folder, msgspec.structs.replace(run, made_with={p: version(p) for p in ("keras", "tensorflow")}))
+        made_with = {package: version(package) for package in ("keras", keras.backend.backend())}
+        write_run(folder, msgspec.structs.replace(run, made_with=made_with))
 
     course = _Course(network, recipe, teachers, training, held_out, heads, checkpoints, state, report, folder)
     state.stopped |= end
@@ -102,7 +108,7 @@ def train(
         network.set_weights([recipe.blend * old + (1 - recipe.blend) * new for old, new in pairs])
     if recipe.mirrored:
         settle(network)  # the averaged weights, and statistics
-    device = "GPU" if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    device = gpu() or f"{platform.machine()} CPU, {os.cpu_count()} cores"
     command = run.command + (f", ended after {state.epoch} epochs" if end else "")
     made = Training(
         command=command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
@@ -122,23 +128,6 @@ def _layers_in(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def has_gpu() -> bool:
-    """Whether TensorFlow sees one."""
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
-def precision() -> str:
-    """Keras's name for what networks learn in here: 16 bits on a GPU, and where the CPU has matrix units for them.
-
-    Intel's servers have had these (AMX) since 2023; elsewhere 16 bits are far slower than 32.
-    """
-    try:
-        processor = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        processor = ""
-    return "mixed_bfloat16" if has_gpu() or "amx_bf16" in processor else "float32"
 
 
 def _check(folder: Path, checkpoints: Checkpoints, resume: bool) -> None:
@@ -189,6 +178,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._steps = len(training) // recipe.batch_size
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0
+        self._kept = time.monotonic()
 
     def follow(self, number: int) -> None:
         """One phase, or the rest of it; at its end the network is what the phase makes of it."""
@@ -215,7 +205,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         elif phase.averaged:
             optimizer.finalize_variable_values(self._trainee.trainable_variables)
             # Of pictures distorted as they were at the end: of others, the weights are not used to the statistics.
-            settle_statistics(self.network, self._batches(state.epoch, state.epoch + 1).take(STATISTICS))
+            settle_statistics(self.network, islice(self._batches(state.epoch, state.epoch + 1), STATISTICS))
 
     def _batches(self, first: int, last: int) -> Any:
         size, channels = self.network.input_shape[1:3], self.network.input_shape[-1]
@@ -226,6 +216,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         state, watching = self._state, self._recipe.watching
+        assert self.model is self._trainee  # noqa: S101  # on JAX, asking for it brings its variables up to date
         state.epoch = epoch + 1
         state.seconds = time.monotonic() - self._began
         row = self._figures(logs or {})
@@ -239,7 +230,11 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             state.reduced_epoch = state.epoch
         if watching.stop_after and state.epoch - state.best_epoch >= watching.stop_after:
             state.stopped = self._trainee.stop_training = True
-        self._checkpoints.save(state, self.network, self._trainee.optimizer)
+        last = state.stopped or state.epoch == state.phase_began + self._recipe.phases[state.phase].epochs
+        best = watching.keep_best and state.best_epoch == state.epoch
+        if last or best or time.monotonic() - self._kept >= KEPT_EVERY:
+            self._checkpoints.save(state, self.network, self._trainee.optimizer)
+            self._kept = time.monotonic()
         finishing.write_history(self._folder, state.history)
         self._tell(state.epoch * self._steps, row)
 
@@ -274,13 +269,40 @@ def settle_statistics(network: Any, data: Iterable[Any]) -> None:
     Those that were gathered on the way are of other weights (Izmailov et al., 2018).
     """
     normalising = [layer for layer in _layers(network) if isinstance(layer, keras.layers.BatchNormalization)]
-    kept = [layer.momentum for layer in normalising]
+    statistics = [variable for layer in normalising for variable in (layer.moving_mean, layer.moving_variance)]
+    momenta = [layer.momentum for layer in normalising]
+    for layer in normalising:
+        layer.momentum = 0.0  # then they are those of the batch alone
+    look = _looking(network)
+    means = [np.zeros(variable.shape, np.float32) for variable in statistics]
     for count, (pictures, *_) in enumerate(data):
-        for layer in normalising:
-            layer.momentum = count / (count + 1)
-        network(pictures, training=True)
-    for layer, momentum in zip(normalising, kept, strict=True):
+        look(pictures)
+        means = [mean + (np.asarray(now) - mean) / (count + 1) for mean, now in zip(means, statistics, strict=True)]
+    for mean, variable in zip(means, statistics, strict=True):
+        variable.assign(mean)
+    for layer, momentum in zip(normalising, momenta, strict=True):
         layer.momentum = momentum
+
+
+def _looking(network: Any) -> Callable[[Any], None]:
+    """Shows pictures to a network as if it learnt from them; nothing changes but statistics, and chance."""
+
+    def look(pictures: Any) -> None:
+        network(pictures, training=True)
+
+    def changes(learnt: Any, rest: Any, pictures: Any) -> Any:
+        return network.stateless_call(learnt, rest, pictures, training=True)[1]
+
+    def look_on_jax(pictures: Any) -> None:  # compiled: layer by layer it would take minutes on a GPU
+        kinds = (network.trainable_variables, network.non_trainable_variables)
+        learnt, rest = ([variable.value for variable in kind] for kind in kinds)
+        for variable, value in zip(network.non_trainable_variables, changed(learnt, rest, pictures), strict=True):
+            variable.assign(value)
+
+    if keras.backend.backend() != "jax":
+        return look
+    changed = import_module("jax").jit(changes)
+    return look_on_jax
 
 
 def _layers(model: Any) -> Iterator[Any]:

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import training
 from benchmarks.result import Spread
-from classifier.training import precision
+from classifier.device import precision
 
 
 def test_each_way_of_learning_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

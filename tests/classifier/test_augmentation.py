@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from classifier import augmentation
+from classifier import batches as batching
 from classifier.augmentation import distort
+from classifier.chance import chance
 from classifier.datasets import Examples
 from classifier.datasets.pictures import InMemory
 from classifier.recipe import Distortion, Phase
@@ -21,7 +22,7 @@ def batches(examples: Examples, distortion: Distortion, **changes: Any) -> Any:
     recipe = with_phases(
         msgspec.structs.replace(QUICK, batch_size=8, distortion=distortion, **changes), Phase(epochs=3), Phase(epochs=1)
     )
-    return augmentation.batches(examples, recipe, {"fer2013": 7}, size=(48, 48), channels=1, first=0, last=4)
+    return batching.batches(examples, recipe, {"fer2013": 7}, size=(48, 48), channels=1, first=0, last=4)
 
 
 @pytest.mark.parametrize(
@@ -33,18 +34,18 @@ def batches(examples: Examples, distortion: Distortion, **changes: Any) -> Any:
 )  # fmt: skip
 def test_each_distortion_changes_pictures_stays_in_range_and_can_be_repeated(how: Distortion) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (32, 24, 24, 1)).astype(np.float32)
-    first, again, other = (np.asarray(distort(pictures, how, [1, seed])) for seed in (2, 2, 3))
+    first, again, other = (np.asarray(distort(pictures, how, chance(1, seed))) for seed in (2, 2, 3))
     assert first.shape == pictures.shape
     assert 0 <= first.min() <= first.max() <= 255
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert not np.array_equal(first, pictures)
-    assert np.array_equal(np.asarray(distort(pictures, Distortion(), [1, 2])), pictures)
+    assert np.array_equal(np.asarray(distort(pictures, Distortion(), chance(1, 2))), pictures)
 
 
 def test_softening_takes_the_detail_and_leaves_the_light() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (64, 24, 24, 1)).astype(np.float32)
-    soft = np.asarray(distort(pictures, Distortion(softening=0.5), [1, 2]))
+    soft = np.asarray(distort(pictures, Distortion(softening=0.5), chance(1, 2)))
     touched = np.abs(soft - pictures).max(axis=(1, 2, 3)) > 0
     assert 16 < touched.sum() < 48
     assert (soft[touched].std(axis=(1, 2, 3)) < 0.7 * pictures[touched].std(axis=(1, 2, 3))).all()
@@ -68,4 +69,4 @@ def test_mixing_fades_away_with_them() -> None:
     assert len(other) == 32
     assert np.mean(other[:16]) > 0.1
     assert np.mean(other[:16]) > np.mean(other[20:26]) > np.mean(other[28:])
-    assert other[-1] < 0.02
+    assert other[-1] < 0.04

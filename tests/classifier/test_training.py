@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from classifier import augmentation, datasets, evaluation, training
+from classifier import batches as batching
+from classifier import datasets, evaluation, training
 from classifier.architectures import architecture
 from classifier.card import WEIGHTS_FILE, file_sha256, read_card
 from classifier.checkpoints import Run, read_run
@@ -22,6 +23,12 @@ from contracts.errors import InputError
 from tests.classifier.making import QUICK, stripes, with_phases, write_tree
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
+
+
+@pytest.fixture(autouse=True)
+def _each_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short."""
+    monkeypatch.setattr(training, "KEPT_EVERY", 0.0)
 
 
 class Stopped(Exception):  # noqa: N818
@@ -190,7 +197,7 @@ def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
     network = keras.models.load_model(tmp_path / "model" / WEIGHTS_FILE, compile=False)
     first = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
     faces, _ = training.shares(stripes(600, 1).divided(training.DIVISION), recipe)
-    seen = augmentation.batches(faces, recipe, {"fer2013": 7}, size=(48, 48), channels=1, first=3, last=9)
+    seen = batching.batches(faces, recipe, {"fer2013": 7}, size=(48, 48), channels=1, first=3, last=9)
     reading = keras.Model(network.input, first.input)
     values = np.concatenate([np.asarray(reading(pictures)) for pictures, *_ in seen])
     np.testing.assert_allclose(first.moving_mean, values.mean(axis=(0, 1, 2)), atol=0.02)
@@ -267,7 +274,7 @@ def test_the_same_pictures_are_held_out_whatever_is_left_to_chance(
     # Or a training that begins where one with another seed ended would be measured by pictures that it knows.
     tree = datasets.load(write_tree(tmp_path / "tree", {"anger": 60, "happy": 60}))
     learnt_from = []
-    batches = augmentation.batches
+    batches = batching.batches
 
     def watched(examples: Examples, *arguments: Any, **names: Any) -> Any:
         learnt_from.append(examples.pictures.read(np.arange(len(examples)), (8, 8)))

@@ -1,0 +1,120 @@
+"""What training sees: batches of distorted pictures with soft targets.
+
+Every batch is a function of the recipe's seed and the number of the step alone: a training that was stopped goes on
+with the very batches that it would have had, and batches can be made side by side.
+
+On TensorFlow they come from a tf.data pipeline, which works beside the training. On JAX all pictures lie in the
+device's memory and are distorted there: a GPU learns faster than a processor could distort.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, TypeAlias
+
+import keras
+import msgspec
+import numpy as np
+from keras import ops
+
+from classifier.augmentation import distort, mixed
+from classifier.chance import chance
+from classifier.datasets import Examples
+from classifier.evaluation import VOTED
+from classifier.recipe import Recipe
+from contracts.emotions import EMOTIONS
+from contracts.messages import F32
+
+Batch: TypeAlias = tuple[Any, dict[str, Any], dict[str, Any]]
+"""pictures f32[B, H, W, C] of 0 to 255, {head: target shares f32[B, classes]}, {head: weights f32[B]}"""
+
+
+def batches(
+    examples: Examples, recipe: Recipe, heads: Mapping[str, int], *, size: tuple[int, int], channels: int, first: int,
+    last: int,
+) -> Iterable[Batch]:  # fmt: skip
+    """The batches of the epochs from `first` up to `last`, which is not among them. All pictures are of one size."""
+    making = _Making(
+        recipe=recipe, heads=tuple(heads), channels=channels, steps=len(examples) // recipe.batch_size,
+        count=len(examples),
+    )  # fmt: skip
+    make = _on_jax if keras.backend.backend() == "jax" else _on_tensorflow
+    return make(examples, making, size, first, last)
+
+
+class _Making(msgspec.Struct, frozen=True, kw_only=True):
+    """How batches are made, wherever that is done."""
+
+    recipe: Recipe
+    heads: tuple[str, ...]
+    channels: int
+    steps: int  # of an epoch
+    count: int  # of examples
+
+    def targets(self, examples: Examples) -> tuple[F32, F32, F32]:
+        """Of each example: its label and its votes f32[N, classes], and whether it has votes f32[N]."""
+        columns = [EMOTIONS.index(name) for name in self.recipe.classes]
+        smoothing = self.recipe.label_smoothing
+        hard = np.eye(len(EMOTIONS), dtype=np.float32)[examples.labels][:, columns]
+        soft = examples.votes[:, columns]
+        voted = soft.sum(axis=1, keepdims=True)
+        return (
+            np.asarray(hard * (1 - smoothing) + smoothing / len(columns), np.float32),
+            np.asarray(soft / np.maximum(voted, 1e-6), np.float32),
+            np.asarray(voted[:, 0] > 0, np.float32),
+        )
+
+    def order(self, epoch: Any) -> Any:
+        """i[steps, B]: the places of an epoch's examples."""
+        places = chance(self.recipe.seed, -1 - epoch).order(self.count)
+        return ops.reshape(places[: self.steps * self.recipe.batch_size], (self.steps, self.recipe.batch_size))
+
+    def batch(self, images: Any, targets: tuple[Any, Any, Any], step: Any) -> Batch:
+        """u8[B, H, W] with their targets -> what training sees of them at that step."""
+        recipe, fading = self.recipe, self.recipe.distortion.fading
+        left = 1 - ops.cast(step, "float32") / (recipe.epochs * self.steps)
+        strength = ops.clip(left / fading, 0.0, 1.0) if fading else 1.0
+        draws = chance(recipe.seed, step)
+        pictures = distort(ops.cast(images, "float32")[..., None], recipe.distortion, draws, strength)
+        pictures = ops.repeat(pictures, self.channels, axis=-1)
+        pictures, labels, votes, weight = mixed(pictures, *targets, alpha=recipe.mixup, strength=strength, chance=draws)
+        ones = ops.ones_like(weight)
+        return (
+            pictures,
+            {head: votes if head == VOTED else labels for head in self.heads},
+            {head: weight if head == VOTED else ones for head in self.heads},
+        )
+
+
+def _on_tensorflow(examples: Examples, making: _Making, size: tuple[int, int], first: int, last: int) -> Any:
+    tf: Any = import_module("tensorflow")
+    targets, steps = making.targets(examples), making.steps
+
+    def ordered(epoch: Any) -> Any:
+        numbers = epoch * steps + tf.range(steps, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((making.order(epoch), numbers))
+
+    def prepared(places: Any, step: Any) -> Batch:
+        images = tf.numpy_function(lambda at: examples.pictures.read(at, size), [places], tf.uint8, stateful=False)
+        images = tf.ensure_shape(images, (making.recipe.batch_size, *size))
+        labels, votes, voted = (tf.gather(values, places) for values in targets)
+        return making.batch(images, (labels, votes, voted), step)
+
+    data = tf.data.Dataset.range(first, last).flat_map(ordered)
+    return data.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(4)
+
+
+def _on_jax(examples: Examples, making: _Making, size: tuple[int, int], first: int, last: int) -> Iterator[Batch]:
+    jax: Any = import_module("jax")
+    images = jax.device_put(examples.pictures.read(np.arange(len(examples)), size))
+    targets = jax.device_put(making.targets(examples))
+
+    def prepare(images: Any, targets: Any, places: Any, epoch: Any, at: Any) -> Batch:
+        chosen = places[at]
+        labels, votes, voted = (values[chosen] for values in targets)
+        return making.batch(images[chosen], (labels, votes, voted), epoch * making.steps + at)
+
+    ordered, prepared = jax.jit(making.order), jax.jit(prepare)
+    for epoch in range(first, last):
+        places = ordered(epoch)
+        for at in range(making.steps):
+            yield prepared(images, targets, places, epoch, at)
