@@ -71,6 +71,8 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no change of light": _undistorted(brightness=0.0, contrast=0.0),
     "mixup too": _with(mixup=0.2),
     "voters weigh twice as much": _with(votes=1.0),
+    "labels half of what votes make likely": _with(denoising=0.5),
+    "labels all of what votes make likely": _with(denoising=1.0),
 }
 
 

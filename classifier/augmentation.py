@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from classifier.chance import Chance
+from classifier.datasets import I64
 from classifier.recipe import Distortion
 from contracts.messages import F32
 
@@ -104,12 +105,13 @@ def softening(side: int, factor: float) -> F32:
 
 
 def mixed(
-    images: Any, labels: Any, votes: Any, voted: Any, *, alpha: float, strength: Any, chance: Chance
+    images: Any, labels: Any, votes: Any, voted: Any, *, others: I64, alpha: float, strength: Any, chance: Chance
 ) -> tuple[Any, Any, Any, Any]:
     """Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018: blends each example with another of the batch.
 
-    images f32[B, H, W, C], labels and votes f32[B, classes], voted f32[B]: 1 for an example that has votes. The last
-    becomes the weight of the votes. At a strength below 1 less of the other is in the blend, at 0 nothing.
+    images f32[B, H, W, C], labels and votes f32[B, classes], voted f32[B]: 1 for an example that has votes, which
+    becomes the weight of the votes; others i64[B]: what each is blended with. At a strength below 1 less of the other
+    is in the blend, at 0 nothing.
 
     Done here rather than with keras.layers.MixUp because two targets and a weight have to be blended alike.
     """
@@ -119,9 +121,9 @@ def mixed(
     share = 1 - strength * ops.minimum(first, second) / (first + second)
     column, pixel = share[:, None], share[:, None, None, None]
     # The votes of an example that has none must not pull the blend towards zero: weigh both sides by having any.
-    mine, theirs = share * voted, (1 - share) * ops.flip(voted, 0)
+    mine, theirs = share * voted, (1 - share) * ops.take(voted, others, 0)
     total = ops.maximum(mine + theirs, 1e-6)
-    votes = (mine[:, None] * votes + theirs[:, None] * ops.flip(votes, 0)) / total[:, None]
-    images = pixel * images + (1 - pixel) * ops.flip(images, 0)
-    labels = column * labels + (1 - column) * ops.flip(labels, 0)
+    votes = (mine[:, None] * votes + theirs[:, None] * ops.take(votes, others, 0)) / total[:, None]
+    images = pixel * images + (1 - pixel) * ops.take(images, others, 0)
+    labels = column * labels + (1 - column) * ops.take(labels, others, 0)
     return images, labels, votes, ops.minimum(mine + theirs, 1.0)

@@ -7,7 +7,7 @@ On TensorFlow they come from a tf.data pipeline, which works beside the training
 device's memory and are distorted there: a GPU learns faster than a processor could distort.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -18,8 +18,10 @@ from keras import ops
 
 from classifier.augmentation import distort, mixed
 from classifier.chance import chance
-from classifier.datasets import Examples
+from classifier.datasets import I64, Examples
+from classifier.denoising import likely_labels
 from classifier.evaluation import VOTED
+from classifier.parts import slices, steps_of
 from classifier.recipe import Recipe
 from contracts.emotions import EMOTIONS
 from contracts.messages import F32
@@ -30,13 +32,13 @@ Batch: TypeAlias = tuple[Any, dict[str, Any], dict[str, Any]]
 
 def batches(
     examples: Examples, recipe: Recipe, heads: Mapping[str, int], *, size: tuple[int, int], channels: int, first: int,
-    last: int,
+    last: int, parts: Sequence[I64] | None = None,
 ) -> Iterable[Batch]:  # fmt: skip
-    """The batches of the epochs from `first` up to `last`, which is not among them. All pictures are of one size."""
-    making = _Making(
-        recipe=recipe, heads=tuple(heads), channels=channels, steps=len(examples) // recipe.batch_size,
-        count=len(examples),
-    )  # fmt: skip
+    """The batches of the epochs from `first` up to `last`, which is not among them. All pictures are of one size.
+
+    Each of the `parts` (places of examples) has its slice of every batch: `classifier.parts.slices`.
+    """
+    making = _Making(recipe=recipe, heads=tuple(heads), channels=channels, parts=parts or [np.arange(len(examples))])
     make = _on_jax if keras.backend.backend() == "jax" else _on_tensorflow
     return make(examples, making, size, first, last)
 
@@ -47,26 +49,37 @@ class _Making(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe
     heads: tuple[str, ...]
     channels: int
-    steps: int  # of an epoch
-    count: int  # of examples
+    parts: Sequence[I64]
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return steps_of(self.parts, self.recipe.batch_size)
 
     def targets(self, examples: Examples) -> tuple[F32, F32, F32]:
         """Of each example: its label and its votes f32[N, classes], and whether it has votes f32[N]."""
         columns = [EMOTIONS.index(name) for name in self.recipe.classes]
-        smoothing = self.recipe.label_smoothing
-        hard = np.eye(len(EMOTIONS), dtype=np.float32)[examples.labels][:, columns]
+        smoothing, denoising = self.recipe.label_smoothing, self.recipe.denoising
+        labels = np.searchsorted(columns, examples.labels)
+        hard = np.eye(len(columns), dtype=np.float32)[labels] * (1 - smoothing) + smoothing / len(columns)
         soft = examples.votes[:, columns]
         voted = soft.sum(axis=1, keepdims=True)
+        if denoising and examples.voted:
+            hard = (1 - denoising) * hard + denoising * likely_labels(examples.votes, labels, len(columns))
         return (
-            np.asarray(hard * (1 - smoothing) + smoothing / len(columns), np.float32),
+            np.asarray(hard, np.float32),
             np.asarray(soft / np.maximum(voted, 1e-6), np.float32),
             np.asarray(voted[:, 0] > 0, np.float32),
         )
 
     def order(self, epoch: Any) -> Any:
         """i[steps, B]: the places of an epoch's examples."""
-        places = chance(self.recipe.seed, -1 - epoch).order(self.count)
-        return ops.reshape(places[: self.steps * self.recipe.batch_size], (self.steps, self.recipe.batch_size))
+        draws, drawn = chance(self.recipe.seed, -1 - epoch), []
+        for places, cut in zip(self.parts, slices(self.recipe.batch_size, len(self.parts)), strict=True):
+            size = cut.stop - cut.start
+            chosen = ops.take(places, draws.order(len(places))[: self.steps * size])
+            drawn.append(ops.reshape(chosen, (self.steps, size)))
+        return ops.concatenate(drawn, axis=1)
 
     def batch(self, images: Any, targets: tuple[Any, Any, Any], step: Any) -> Batch:
         """u8[B, H, W] with their targets -> what training sees of them at that step."""
@@ -76,7 +89,12 @@ class _Making(msgspec.Struct, frozen=True, kw_only=True):
         draws = chance(recipe.seed, step)
         pictures = distort(ops.cast(images, "float32")[..., None], recipe.distortion, draws, strength)
         pictures = ops.repeat(pictures, self.channels, axis=-1)
-        pictures, labels, votes, weight = mixed(pictures, *targets, alpha=recipe.mixup, strength=strength, chance=draws)
+        # Within a slice, so that what is mixed belongs to one part.
+        places = np.arange(recipe.batch_size)
+        others = np.concatenate([places[cut][::-1] for cut in slices(recipe.batch_size, len(self.parts))])
+        pictures, labels, votes, weight = mixed(
+            pictures, *targets, others=others, alpha=recipe.mixup, strength=strength, chance=draws
+        )
         ones = ops.ones_like(weight)
         return (
             pictures,

@@ -25,6 +25,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     seconds: float
     device: str
+    without: str = ""  # this part of the pictures was left out: 2/3 is the second of three
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Learning from teachers: their answers to the distorted pictures are targets beside labels and votes.
 
 A batch is divided among the teachers. Which picture comes to which of them is left to chance, so that over the epochs
-each picture is answered by all and the student learns their mean, at the cost of one.
+each picture is answered by all and the student learns their mean, at the cost of one. Teachers that have left out a
+part of the pictures each are asked about that part (`classifier.parts`).
 
 A teacher sees a picture and its mirror image, and answers the mean of both: a face in a mirror feels the same, no
 network quite knows that, and so the mean is better than either answer. The student pays for one look, and learns two.
@@ -10,7 +11,6 @@ mean of what it is told of faces and of their mirror images, one after the other
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from keras import ops
 
 from classifier.card import WEIGHTS_FILE, read_card
 from classifier.mirrored import answers_alike
+from classifier.parts import slices
 from classifier.recipe import Distillation
 from contracts.errors import InputError
 
@@ -54,9 +55,7 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def _targets(self, pictures: Any) -> list[tuple[slice, dict[str, Any]]]:
         """The parts of a batch, and what the teachers answer to them: to one part each."""
-        count = len(self._teachers)
-        ends = [ops.shape(pictures)[0] * place // count for place in range(count + 1)]
-        parts = [slice(begin, end) for begin, end in pairwise(ends)]
+        parts = slices(ops.shape(pictures)[0], len(self._teachers))
         return [(part, ask(pictures[part])) for part, ask in zip(parts, self._teachers, strict=True)]
 
 

@@ -1,5 +1,6 @@
 """How a network is trained, as plain values: what a preset is made of, and what a run writes down about itself."""
 
+import re
 from typing import Literal
 
 import msgspec
@@ -61,9 +62,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     distortion: Distortion = Distortion()
     mixup: float = 0.0  # alpha of the beta distribution (Zhang et al., 2018)
     label_smoothing: float = 0.0
+    denoising: float = 0.0  # share of a label that is what its picture's votes make likely
     votes: float = 0.0  # weight of the head that learns FER+'s votes, beside the labels' 1
     watching: Watching = Watching()
     held_out: float = 0.1  # share of the training split that only watches
+    without: tuple[int, int] | None = None  # (which, of how many) part of the rest is left out: for a teacher of those
     balanced: bool = False  # as many pictures of each class as of the rarest
     classes: tuple[str, ...] = EMOTIONS
     options: dict[str, float] = {}  # what the architecture's `build` takes
@@ -82,13 +85,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def changed(
     recipe: Recipe, *, epochs: int | None = None, batch_size: int | None = None, rate: float | None = None,
     seed: int | None = None, classes: str | None = None, from_scratch: bool = False, distil: bool = False,
-    blend: float | None = None,
+    blend: float | None = None, without: str | None = None,
 ) -> Recipe:  # fmt: skip
     """The recipe with what a user wants otherwise. `epochs` are divided among the phases as the recipe's are.
 
-    `rate` is that of the last phase.
+    `rate` is that of the last phase. `without` is a part like 1/4, the first of four.
 
-    Raises InputError for classes that are no emotions, or fewer than two.
+    Raises InputError for classes that are no emotions, or fewer than two, and for what is no part.
     """
     phases = recipe.phases
     if from_scratch and recipe.pretrained:
@@ -102,6 +105,7 @@ def changed(
         classes=recipe.classes if classes is None else _classes(classes),
         pretrained=recipe.pretrained and not from_scratch,
         blend=recipe.blend if blend is None else blend,
+        without=recipe.without if without is None else part(without),
         distillation=(recipe.distillation or Distillation()) if distil else None,
     )  # fmt: skip
 
@@ -115,6 +119,15 @@ def _of_epochs(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
         for phase, begin, end in zip(phases, [0, *ends], ends, strict=False)
         if end > begin
     )
+
+
+def part(text: str) -> tuple[int, int]:
+    """1/4 -> (1, 4), the first of four. Raises InputError for anything else."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    which, count = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= which <= count or count < 2:
+        raise InputError(f"{text!r} is no part: 1/4 is the first of four")
+    return which, count
 
 
 def _classes(text: str) -> tuple[str, ...]:

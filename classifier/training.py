@@ -22,12 +22,13 @@ from classifier.batches import batches
 from classifier.card import CARD_FILE, WEIGHTS_FILE, Training, read_card
 from classifier.checkpoints import Checkpoints, Run, State, write_run
 from classifier.copies import in_precision
-from classifier.datasets import Examples
+from classifier.datasets import I64, Examples
 from classifier.device import gpu, precision
 from classifier.distillation import Student, read_teacher
 from classifier.evaluation import VOTED
 from classifier.fused import fused
 from classifier.mirrored import mirror, settle
+from classifier.parts import by_teacher, parts_of, steps_of
 from classifier.recipe import Phase, Recipe
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -70,7 +71,9 @@ def train(
     data = Path(run.data).name
     examples = examples.of_classes(recipe.classes).divided(DIVISION)
     training, held_out = shares(examples, recipe)
-    if len(training) < recipe.batch_size:
+    said = [read_card(Path(name)) for name in run.teachers]
+    parts, order = by_teacher(training, [card.training.without for card in said])
+    if not steps_of(parts, recipe.batch_size):
         raise InputError(f"{data} has {len(training)} usable training images, fewer than one batch")
     heads = {examples.head: len(recipe.classes)}
     if recipe.votes and training.voted:
@@ -91,14 +94,14 @@ def train(
         mirror(network)
         if not resume:
             settle(network)
-    teachers = [read_teacher(Path(name), heads, recipe.classes, module.INPUT) for name in run.teachers]
+    teachers = [read_teacher(Path(run.teachers[at]), heads, recipe.classes, module.INPUT) for at in order]
     teachers = [in_precision(fused(teacher), policy) for teacher in teachers]
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         made_with = {package: version(package) for package in ("keras", keras.backend.backend())}
         write_run(folder, msgspec.structs.replace(run, made_with=made_with))
 
-    course = _Course(network, recipe, teachers, training, held_out, heads, checkpoints, state, report, folder)
+    course = _Course(network, recipe, teachers, training, parts, held_out, heads, checkpoints, state, report, folder)
     state.stopped |= end
     for number in range(state.phase, state.phase + 1 if end else len(recipe.phases)):
         course.follow(number)
@@ -112,7 +115,7 @@ def train(
     command = run.command + (f", ended after {state.epoch} epochs" if end else "")
     made = Training(
         command=command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
-        device=device,
+        device=device, without="/".join(map(str, recipe.without or ())),
     )  # fmt: skip
     finished = finishing.finish(network, examples, held_out, folder, recipe, made, state.history)
     checkpoints.remove()
@@ -154,28 +157,33 @@ def _begun(folder: Path, network: Any, recipe: Recipe) -> list[Any]:
 
 
 def shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
-    """What a training of data that is `divided` learns from, and what only watches."""
+    """What a training of data that is `divided` learns from, and what only watches, whatever part is left out."""
     training = examples.of("train")
     training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
     if recipe.balanced:
         training = training.balanced(recipe.seed)
     watching = np.random.default_rng(DIVISION).random(len(training)) < recipe.held_out
-    return training.where(~watching), training.where(watching)
+    learnt = training.where(~watching)
+    if recipe.without:
+        which, count = recipe.without
+        learnt = learnt.where(parts_of(learnt, count) != which)
+    return learnt, training.where(watching)
 
 
 class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """One training on its way through the phases of its recipe, epoch by epoch."""
 
     def __init__(
-        self, network: Any, recipe: Recipe, teachers: list[Any], training: Examples, held_out: Examples,
-        heads: dict[str, int], checkpoints: Checkpoints, state: State, report: Report, folder: Path,
+        self, network: Any, recipe: Recipe, teachers: list[Any], training: Examples, parts: list[I64],
+        held_out: Examples, heads: dict[str, int], checkpoints: Checkpoints, state: State, report: Report, folder: Path,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network = network
         self._recipe, self._training, self._held_out, self._heads = recipe, training, held_out, heads
+        self._parts = parts
         self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
         self._trainee = Student(network, teachers, recipe.distillation) if teachers and recipe.distillation else network
-        self._steps = len(training) // recipe.batch_size
+        self._steps = steps_of(parts, recipe.batch_size)
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0
         self._kept = time.monotonic()
@@ -209,7 +217,10 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
 
     def _batches(self, first: int, last: int) -> Any:
         size, channels = self.network.input_shape[1:3], self.network.input_shape[-1]
-        return batches(self._training, self._recipe, self._heads, size=size, channels=channels, first=first, last=last)
+        return batches(
+            self._training, self._recipe, self._heads, size=size, channels=channels, first=first, last=last,
+            parts=self._parts,
+        )  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._tell(self._state.epoch * self._steps + batch + 1)

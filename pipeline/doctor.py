@@ -178,9 +178,12 @@ def _gpu(settings: Settings) -> Finding:
 
     choose_backend()
     with native_stderr_held_back():
-        import tensorflow as tf
+        import keras
 
-        cards = [tf.config.experimental.get_device_details(card) for card in tf.config.list_physical_devices("GPU")]
-    if not cards:
-        return Finding("", "hint", "TensorFlow sees none", "pip install 'tensorflow[and-cuda]', and NVIDIA's driver")
-    return Finding("", "ok", ", ".join(str(card.get("device_name", "GPU")) for card in cards))
+        from classifier.device import gpu
+
+        card, jax = gpu(), keras.backend.backend() == "jax"
+    sees, package = ("JAX", "jax[cuda13]") if jax else ("TensorFlow", "tensorflow[and-cuda]")
+    if card is not None:
+        return Finding("", "ok", f"{card}, by {sees}")
+    return Finding("", "hint", f"{sees} sees none", f"pip install '{package}', and NVIDIA's driver")

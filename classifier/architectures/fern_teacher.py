@@ -1,6 +1,6 @@
-"""fern_teacher, what fern can learn from: the same kind of network, wider and deeper, from the pictures' own resolution.
+"""fern_teacher, what fern can learn from: the same kind of network, wider, deeper, and not halving the picture at once.
 
-Six times fern's arithmetic, spread over all resolutions. It is a minute's or two's work for a GPU, and days' for a CPU.
+Six times fern's arithmetic, spread over all resolutions: minutes of work for a GPU.
 """
 
 from collections.abc import Mapping
