@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from classifier.checkpoints import read_run
-from classifier.recipe import Phase
-from tests.classifier.making import QUICK, stripes, with_phases
+from tests.classifier.making import QUICK, stripes
 from tests.classifier.test_training import train
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -18,20 +17,18 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from classifier import training
-from tests.classifier.making import QUICK, stripes, with_phases
+from tests.classifier.making import QUICK, stripes
 from tests.classifier.test_training import Stopped, train
-from tests.classifier.test_training_on_jax import LONGER
 
 training.KEPT_EVERY = 0.0
 folder = Path(sys.argv[1])
 finished, seen = train(folder / "whole", QUICK, stripes(1000, 1))
 print("learnt", *finished.card.accuracy.values(), len([at for at in seen if at.row]))
 try:
-    train(folder / "halting", LONGER, stripes(1000, 1), stop=2 * seen[-1].steps // 8 + 1)
+    train(folder / "halting", QUICK, stripes(1000, 1), stop=2 * seen[-1].steps // 8 + 1)
 except Stopped:
     print("stopped")
 """
-LONGER = with_phases(QUICK, Phase(epochs=8, optimizer="sgd", rate=0.05, schedule="cosine", averaged=0.1))
 
 
 def test_a_training_on_jax_learns_and_is_ended_on_tensorflow(tmp_path: Path) -> None:
@@ -46,6 +43,6 @@ def test_a_training_on_jax_learns_and_is_ended_on_tensorflow(tmp_path: Path) -> 
     assert epochs == 8
     assert stopped == "stopped"
     assert "jax" in read_run(tmp_path / "halting").made_with
-    finished, seen = train(tmp_path / "halting", LONGER, stripes(1000, 1), resume=True)
+    finished, seen = train(tmp_path / "halting", QUICK, stripes(1000, 1), resume=True)
     assert [at.row["epoch"] for at in seen if at.row] == list(range(3, 9))
     assert finished.card.accuracy["fer2013"] > 0.95
