@@ -1,5 +1,6 @@
 """What a network learns on here, and how precisely it may compute there."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ def gpu() -> str | None:
 
 
 def precision() -> str:
-    """Keras's name for what networks learn in here: 16 bits on a GPU, and where the CPU has matrix units for them.
+    """Keras's name for what networks learn in here: 16 bits on a GPU, and where the CPU has instructions for them.
 
-    Intel's servers have had these (AMX) since 2023; elsewhere 16 bits are far slower than 32.
+    Servers have had these since 2022 or so (AVX512_BF16, AMX); elsewhere 16 bits are far slower than 32.
     """
     try:
         processor = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
         processor = ""
-    return "mixed_bfloat16" if gpu() or "amx_bf16" in processor else "float32"
+    return "mixed_bfloat16" if gpu() or re.search("(amx|avx512)_bf16", processor) else "float32"
