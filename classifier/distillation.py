@@ -27,9 +27,12 @@ from contracts.errors import InputError
 class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A network that is trained with Hinton et al.'s loss; it shares its layers with the network that it is made of."""
 
-    def __init__(self, network: Any, teachers: Sequence[Any], how: Distillation) -> None:
+    def __init__(
+        self, network: Any, teachers: Sequence[Any], how: Distillation, weights: Mapping[str, float] | None = None
+    ) -> None:
+        """`weights` of the heads in what is learnt from teachers, as they are in what is learnt from targets; or 1."""
         super().__init__(network.input, network.output, name=f"{network.name}_student")
-        self.distillation = how
+        self.distillation, self._weights = how, weights or {}
         # In functions, or Keras would take the teachers for parts of the student.
         alike = answers_alike(network)
         self._teachers: list[Callable[[Any], dict[str, Any]]] = [
@@ -50,7 +53,8 @@ class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
             if parts:
                 answer = ops.log_softmax(ops.concatenate([logits[part] for part, _ in parts]) / temperature)
                 target = ops.stop_gradient(ops.concatenate([shares for _, shares in parts]))
-                taught -= ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
+                said = ops.mean(ops.sum(target * answer, axis=-1)) * temperature**2
+                taught -= self._weights.get(head, 1.0) * said
         return (1 - weight) * own + weight * taught
 
     def _targets(self, pictures: Any) -> list[tuple[slice, dict[str, Any]]]:

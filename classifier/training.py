@@ -182,7 +182,9 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._recipe, self._training, self._held_out, self._heads = recipe, training, held_out, heads
         self._parts = parts
         self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
-        self._trainee = Student(network, teachers, recipe.distillation) if teachers and recipe.distillation else network
+        self._trainee = network
+        if teachers and recipe.distillation:
+            self._trainee = Student(network, teachers, recipe.distillation, weights_of(heads, recipe))
         self._steps = steps_of(parts, recipe.batch_size)
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0
@@ -326,12 +328,17 @@ def _layers(model: Any) -> Iterator[Any]:
             yield layer
 
 
+def weights_of(heads: Iterable[str], recipe: Recipe) -> dict[str, float]:
+    """What each head weighs in the loss."""
+    return {head: recipe.votes if head == VOTED else 1.0 for head in heads}
+
+
 def compiled(model: Any, phase: Phase, recipe: Recipe, heads: dict[str, int], *, steps: int) -> Any:
     """The network, ready to learn as this phase of the recipe wants it, so many steps in an epoch."""
     model.compile(
         optimizer=_optimizer(model, phase, recipe, steps),
         loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in heads},
-        loss_weights={head: recipe.votes if head == VOTED else 1.0 for head in heads},
+        loss_weights=weights_of(heads, recipe),
         metrics={head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in heads},
     )
     return model

@@ -74,15 +74,15 @@ def test_one_look_is_enough_where_teacher_or_student_answers_both_alike() -> Non
         assert asked == [5 * looks]
 
 
-def test_a_teacher_teaches_the_heads_that_it_has() -> None:
+def test_a_teacher_teaches_the_heads_that_it_has_each_by_its_weight() -> None:
     pictures = np.random.default_rng(1).normal(size=(5, 4, 4, 1)).astype(np.float32)
     pupil = network("labels", "votes", seed=1)
     both, one = network("labels", "votes", seed=2), network("labels", seed=3)
-    student = Student(pupil, [both, one], Distillation(weight=1.0, temperature=1.0))
+    student = Student(pupil, [both, one], Distillation(weight=1.0, temperature=1.0), {"labels": 1.0, "votes": 2.0})
     own = {head: log_softmax(np.asarray(logits), axis=1) for head, logits in pupil(pictures).items()}
     labels = np.concatenate([answers(both, pictures[:2]), answers(one, pictures[2:])])
     votes = answers(both, pictures[:2], head="votes")
-    wanted = -(labels * own["labels"]).sum(axis=1).mean() - (votes * own["votes"][:2]).sum(axis=1).mean()
+    wanted = -(labels * own["labels"]).sum(axis=1).mean() - 2 * (votes * own["votes"][:2]).sum(axis=1).mean()
     assert loss(student, pictures) == pytest.approx(wanted, rel=1e-5)
 
 
