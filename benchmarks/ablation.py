@@ -71,14 +71,12 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no change of light": _undistorted(brightness=0.0, contrast=0.0),
     "no dropout": _with(options={"dropout": 0.0}),
     "twice the weight decay": _optimised(weight_decay=4e-3),
-    "mixup too": _with(mixup=0.2),
-    "voters weigh twice as much": _with(votes=1.0),
-    "voters weigh four times as much": _with(votes=2.0),
-    "voters weigh eight times as much": _with(votes=4.0),
-    "voters four times, mixup too": _with(votes=2.0, mixup=0.2),
+    "no mixup": _with(mixup=0.0),
+    "voters weigh as much as labels": _with(votes=1.0),
+    "voters weigh half as much as labels": _with(votes=0.5),
+    "voters weigh four times as much as labels": _with(votes=4.0),
     "labels half of what votes make likely": _with(denoising=0.5),
     "labels all of what votes make likely": _with(denoising=1.0),
-    "voters twice, labels half": _with(votes=1.0, denoising=0.5),
 }
 
 

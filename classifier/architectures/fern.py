@@ -20,8 +20,8 @@ BLOCKS: Final = ((32, 1), (64, 2), (128, 2), (128, 1), (192, 2))  # (width, stri
 OURS: Final = msgspec.structs.replace(ours("fern"), mirrored=True)
 PRESETS: Final = {
     "ours": OURS,
-    # For a long training with teachers that know better than labels: they answer blends of faces as well as faces.
-    "taught": msgspec.structs.replace(OURS, mixup=0.2, distillation=Distillation(weight=0.9)),
+    # For a long training with teachers that know better than labels.
+    "taught": msgspec.structs.replace(OURS, distillation=Distillation(weight=0.9)),
 }
 
 
