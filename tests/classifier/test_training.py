@@ -201,7 +201,8 @@ def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
     reading = keras.Model(network.input, first.input)
     values = np.concatenate([np.asarray(reading(pictures)) for pictures, *_ in seen])
     np.testing.assert_allclose(first.moving_mean, values.mean(axis=(0, 1, 2)), atol=0.02)
-    np.testing.assert_allclose(first.moving_variance, values.var(axis=(0, 1, 2)), rtol=0.1)
+    # In 16 bits, where those are faster, small ones are rounded.
+    np.testing.assert_allclose(first.moving_variance, values.var(axis=(0, 1, 2)), rtol=0.1, atol=0.02)
 
 
 def test_an_unfinished_training_is_not_overwritten_and_a_finished_one_not_resumed(
