@@ -21,7 +21,7 @@ def gpu() -> str | None:
 def precision() -> str:
     """Keras's name for what networks learn in here: 16 bits on a GPU, and where the CPU has instructions for them.
 
-    Servers have had these since 2022 or so (AVX512_BF16, AMX); elsewhere 16 bits are far slower than 32.
+    They are AVX512_BF16 and AMX; elsewhere 16 bits are far slower than 32.
     """
     try:
         processor = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

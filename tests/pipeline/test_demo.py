@@ -105,9 +105,12 @@ def test_ctrl_c_ends_a_run_cleanly_and_keeps_what_was_done(tmp_path: Path, inter
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AFFECTSTREAM_")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and whatever they start.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, heard)
     database = tmp_path / "affectstream.db"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
