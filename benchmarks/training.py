@@ -1,6 +1,6 @@
 """How fast a network learns here: precision, the operation that normalises, and teachers, each with and without.
 
-16 bits are measured where training would use them: a CPU without instructions for them takes minutes for a round of them.
+16 bits are measured where training would use them: a CPU without such instructions takes minutes for a round of them.
 
     python -m benchmarks.training [--architecture fern] [--preset ours] [--rounds 3] [--json training.json]
 
