@@ -14,9 +14,7 @@ from classifier.recipe import ours
 INPUT: Final = (48, 48)
 STEM: Final = (32, 3, 1)  # (width, kernel, stride)
 BLOCKS: Final = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (384, 2))  # (width, stride)
-PRESETS: Final = {
-    "ours": msgspec.structs.replace(ours("fern_teacher", epochs=120), mixup=0.4, mirrored=True)
-}
+PRESETS: Final = {"ours": msgspec.structs.replace(ours("fern_teacher", epochs=120), mixup=0.4, mirrored=True)}
 
 
 def build(heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.4) -> Any:
