@@ -27,12 +27,13 @@ from classifier.card import read_card
 from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples, load
 from classifier.evaluation import VOTED
-from classifier.recipe import Recipe, changed
+from classifier.recipe import Distillation, Recipe, changed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32
 
 ALL: Final = "all of it"
+TAUGHT: Final = f"taught by {ALL}"  # the teacher has not learnt from what is tested on either
 COLUMNS: Final = (
     Column("learnt with"), Column("accuracy", digits=4, better="higher"),
     Column("cross entropy", digits=4, better="lower"), Column("more than the first", digits=4, better="lower"),
@@ -67,16 +68,23 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no label smoothing": _with(label_smoothing=0.0),
     "no erasing": _undistorted(erasing=0.0),
     "no softening, no noise": _undistorted(softening=0.0, noise=0.0),
+    "half the softening, half the noise": _undistorted(softening=0.15, noise=0.04),
+    "softening, noise and mixup fade away over half": _undistorted(fading=0.5),
     "no turning, moving, zooming": _undistorted(rotation=0.0, shift=0.0, zoom=0.0),
     "no change of light": _undistorted(brightness=0.0, contrast=0.0),
     "no dropout": _with(options={"dropout": 0.0}),
     "twice the weight decay": _optimised(weight_decay=4e-3),
+    "half the rate": _optimised(rate=0.05),
+    "twice the rate": _optimised(rate=0.2),
+    "weights averaged over 10 % of the steps": _optimised(averaged=0.1),
     "no mixup": _with(mixup=0.0),
+    "twice the mixup": _with(mixup=0.4),
     "voters weigh as much as labels": _with(votes=1.0),
     "voters weigh half as much as labels": _with(votes=0.5),
     "voters weigh four times as much as labels": _with(votes=4.0),
     "labels half of what votes make likely": _with(denoising=0.5),
     "labels all of what votes make likely": _with(denoising=1.0),
+    TAUGHT: _with(distillation=Distillation()),
 }
 
 
@@ -136,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = options.only or list(WAYS)
     if unknown := [name for name in names if name not in WAYS]:
         raise InputError(f"no ingredient {unknown[0]!r}: there are {', '.join(WAYS)}")
+    if TAUGHT in names:  # its teacher comes before it
+        names = [ALL, *(name for name in names if name != ALL)]
     if options.share == 1:
         raise InputError("--share 1 leaves nothing to test on")
     where, command = machine(), shell_command("ablation", arguments)
@@ -158,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bar.update(task, description=name)
             run = Run(
                 recipe=WAYS[name](ours), data=f"{options.share:g} of {options.data.name}'s training split",
-                command=command,
+                command=command, teachers=(str(runs / _file_name(ALL)),) if name == TAUGHT else (),
             )  # fmt: skip
             made[name] = learnt(examples, run, runs / _file_name(name), report)
     tested = examples.of("public")

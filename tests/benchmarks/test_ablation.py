@@ -6,12 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.ablation import ALL, WAYS, Learnt, apart, learnt, main, table
+from benchmarks.ablation import ALL, TAUGHT, WAYS, Learnt, apart, learnt, main, table
 from classifier.architectures import preset
-from classifier.checkpoints import Run
+from classifier.checkpoints import Run, read_run
 from classifier.datasets import SPLITS
+from classifier.recipe import Distillation
 from contracts.errors import InputError
-from tests.classifier.making import QUICK, stripes
+from tests.classifier.making import QUICK, stripes, write_npz
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
@@ -60,6 +61,15 @@ def test_the_difference_from_the_first_is_that_of_the_same_pictures() -> None:
     assert second[3] == pytest.approx(second[2] - first[2])
     assert isinstance(second[4], float)
     assert second[4] > 0
+
+
+def test_the_network_that_is_taught_learns_from_the_one_with_all_of_it(tmp_path: Path) -> None:
+    data, runs = write_npz(tmp_path / "data.npz", stripes(1500, 1)), tmp_path / "runs"
+    main(["--data", str(data), "--share", "0.6", "--epochs", "1", "--only", TAUGHT, "--runs", str(runs)])
+    assert read_run(runs / "all-of-it").recipe.distillation is None
+    taught = read_run(runs / "taught-by-all-of-it")
+    assert taught.recipe.distillation == Distillation()
+    assert [Path(name).name for name in taught.teachers] == ["all-of-it"]
 
 
 def test_an_ingredient_that_there_is_not_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.looks import main
@@ -10,19 +9,13 @@ from benchmarks.result import read
 from classifier.finishing import untrained
 from classifier.folders import bundled
 from contracts.errors import InputError
-from tests.classifier.making import stripes
+from tests.classifier.making import stripes, write_npz
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
 
-def written(path: Path) -> Path:
-    data = stripes(2000, 3)
-    np.savez(path, images=data.pictures.read(np.arange(len(data)), (48, 48)), labels=data.labels, split=data.split)
-    return path
-
-
 def test_one_look_another_and_both_are_told_apart(tmp_path: Path) -> None:
-    data = written(tmp_path / "stripes.npz")
+    data = write_npz(tmp_path / "stripes.npz", stripes(2000, 3))
     untrained("dcnn", tmp_path / "dcnn")
     untrained("fern", tmp_path / "fern")
     models = ["--model", str(tmp_path / "dcnn"), "--model", str(tmp_path / "fern")]
@@ -43,6 +36,6 @@ def test_one_look_another_and_both_are_told_apart(tmp_path: Path) -> None:
 
 def test_a_model_of_other_faces_is_refused(tmp_path: Path) -> None:
     untrained("mini_xception", tmp_path / "mini")
-    data = written(tmp_path / "stripes.npz")
+    data = write_npz(tmp_path / "stripes.npz", stripes(2000, 3))
     with pytest.raises(InputError, match="does not take grey faces of 48x48"):
         main(["--data", str(data), "--model", str(bundled()["default"]), "--model", str(tmp_path / "mini")])
