@@ -39,23 +39,26 @@ COLUMNS: Final = (
     Column("cross entropy", digits=4, better="lower"), Column("more than the first", digits=4, better="lower"),
     Column("its standard error", digits=4), Column("seconds", digits=0, better="lower"),
 )  # fmt: skip
+Change = Callable[[Any], Any]  # of a recipe, of its distortion, or of a phase
 DRAW: Final = 3  # chance that decides which pictures are learnt from
 
 
-def _with(**fields: Any) -> Callable[[Recipe], Recipe]:
-    return lambda recipe: msgspec.structs.replace(recipe, **fields)
+def _with(**fields: Any) -> Change:
+    """The fields of a recipe, or of a part of it, as given."""
+    return lambda part: msgspec.structs.replace(part, **fields)
 
 
-def _undistorted(**fields: Any) -> Callable[[Recipe], Recipe]:
-    return lambda recipe: msgspec.structs.replace(
-        recipe, distortion=msgspec.structs.replace(recipe.distortion, **fields)
-    )
+def _times(factor: float, *fields: str) -> Change:
+    """The fields as many times what they are: a way keeps its promise when the recipe changes."""
+    return lambda part: msgspec.structs.replace(part, **{name: factor * getattr(part, name) for name in fields})
 
 
-def _optimised(**fields: Any) -> Callable[[Recipe], Recipe]:
-    return lambda recipe: msgspec.structs.replace(
-        recipe, phases=tuple(msgspec.structs.replace(phase, **fields) for phase in recipe.phases)
-    )
+def _distorted(change: Change) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: msgspec.structs.replace(recipe, distortion=change(recipe.distortion))
+
+
+def _optimised(change: Change) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: msgspec.structs.replace(recipe, phases=tuple(map(change, recipe.phases)))
 
 
 WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
@@ -63,22 +66,22 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no mirrored pairs": _with(mirrored=False),
     "no pairs, 3x3 where it halves": _with(mirrored=False, options={"halving": 3}),
     "no head for voters": _with(votes=0.0),
-    "no averaged weights": _optimised(averaged=0.0),
-    "no weight decay": _optimised(weight_decay=0.0),
+    "no averaged weights": _optimised(_with(averaged=0.0)),
+    "no weight decay": _optimised(_with(weight_decay=0.0)),
     "no label smoothing": _with(label_smoothing=0.0),
-    "no erasing": _undistorted(erasing=0.0),
-    "no softening, no noise": _undistorted(softening=0.0, noise=0.0),
-    "half the softening, half the noise": _undistorted(softening=0.15, noise=0.04),
-    "softening, noise and mixup fade away over half": _undistorted(fading=0.5),
-    "no turning, moving, zooming": _undistorted(rotation=0.0, shift=0.0, zoom=0.0),
-    "no change of light": _undistorted(brightness=0.0, contrast=0.0),
+    "no erasing": _distorted(_with(erasing=0.0)),
+    "no softening, no noise": _distorted(_with(softening=0.0, noise=0.0)),
+    "half the softening, half the noise": _distorted(_times(0.5, "softening", "noise")),
+    "softening, noise and mixup fade away over half": _distorted(_with(fading=0.5)),
+    "no turning, moving, zooming": _distorted(_with(rotation=0.0, shift=0.0, zoom=0.0)),
+    "no change of light": _distorted(_with(brightness=0.0, contrast=0.0)),
     "no dropout": _with(options={"dropout": 0.0}),
-    "twice the weight decay": _optimised(weight_decay=4e-3),
-    "half the rate": _optimised(rate=0.05),
-    "twice the rate": _optimised(rate=0.2),
-    "weights averaged over 10 % of the steps": _optimised(averaged=0.1),
+    "twice the weight decay": _optimised(_times(2, "weight_decay")),
+    "half the rate": _optimised(_times(0.5, "rate")),
+    "twice the rate": _optimised(_times(2, "rate")),
+    "weights averaged over a tenth of the steps": _optimised(_with(averaged=0.1)),
     "no mixup": _with(mixup=0.0),
-    "twice the mixup": _with(mixup=0.4),
+    "twice the mixup": _times(2, "mixup"),
     "voters weigh as much as labels": _with(votes=1.0),
     "voters weigh half as much as labels": _with(votes=0.5),
     "voters weigh four times as much as labels": _with(votes=4.0),

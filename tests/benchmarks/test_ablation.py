@@ -24,6 +24,15 @@ def test_each_way_is_another_recipe() -> None:
     assert WAYS[ALL](ours) == ours
 
 
+def test_half_and_twice_are_of_what_the_recipe_has() -> None:
+    ours = preset("fern", "ours")
+    faster = WAYS["twice the rate"](ours)
+    assert WAYS["half the rate"](faster) == ours
+    assert WAYS["twice the rate"](faster).phases[0].rate == 4 * ours.phases[0].rate
+    softer = WAYS["half the softening, half the noise"](ours).distortion
+    assert (softer.softening, softer.noise) == (ours.distortion.softening / 2, ours.distortion.noise / 2)
+
+
 def test_a_share_is_learnt_from_and_the_rest_is_tested_on_without_a_test_picture() -> None:
     data = stripes(1000, 1)
     parts = apart(data, 0.25)
