@@ -140,13 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
     parser.add_argument("--share", type=fraction, default=0.25, help="of the training split, to learn from")
     parser.add_argument("--epochs", type=positive, default=40)
-    parser.add_argument("--only", action="append", help=f"one of: {', '.join(WAYS)}; may be given several times")
+    parser.add_argument("--only", action="append", help=f"one of: {'; '.join(WAYS)}. May be given several times")
     parser.add_argument("--runs", type=Path, help="folder that keeps the trainings, whole or stopped")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     names = options.only or list(WAYS)
     if unknown := [name for name in names if name not in WAYS]:
-        raise InputError(f"no ingredient {unknown[0]!r}: there are {', '.join(WAYS)}")
+        raise InputError(f"no ingredient {unknown[0]!r}: there are {'; '.join(WAYS)}")
     if TAUGHT in names:  # its teacher comes before it
         names = [ALL, *(name for name in names if name != ALL)]
     if options.share == 1:

@@ -238,9 +238,12 @@ def _show(found: Any, title: str) -> None:
     for name, value in facts.items():
         if value is not None:
             console.print(f"  {name:<34}{value:.4f}")
-    table = Table("class", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column(
+        "class", min_width=max(map(len, found.per_class)) + 2
+    )  # a narrow terminal cuts the last column alone
     for name in ("images", "precision", "recall", "specificity", "F1"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=max(len(name), 5))
     table.add_column("taken for", style="dim", no_wrap=True, overflow="ellipsis")
     for emotion, confusion in zip(found.per_class, found.confusion, strict=True):
         row = found.per_class[emotion]

@@ -82,7 +82,14 @@ def test_the_network_that_is_taught_learns_from_the_one_with_all_of_it(tmp_path:
 
 
 def test_an_ingredient_that_there_is_not_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no ingredient 'salt': there are all of it, no mirrored pairs"):
+    with pytest.raises(InputError, match="no ingredient 'salt': there are all of it; no mirrored pairs"):
         main(["--data", str(tmp_path / "none.npz"), "--only", "salt"])
     with pytest.raises(InputError, match="leaves nothing to test on"):
         main(["--data", str(tmp_path / "none.npz"), "--share", "1"])
+
+
+def test_the_help_names_every_way(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(way in said for way in WAYS)
