@@ -239,9 +239,8 @@ def _show(found: Any, title: str) -> None:
         if value is not None:
             console.print(f"  {name:<34}{value:.4f}")
     table = Table(box=None, header_style="bold")
-    table.add_column(
-        "class", min_width=max(map(len, found.per_class)) + 2
-    )  # a narrow terminal cuts the last column alone
+    # Widths, so that a narrow terminal cuts the last column alone.
+    table.add_column("class", min_width=max(map(len, found.per_class)) + 2)
     for name in ("images", "precision", "recall", "specificity", "F1"):
         table.add_column(name, justify="right", min_width=max(len(name), 5))
     table.add_column("taken for", style="dim", no_wrap=True, overflow="ellipsis")
