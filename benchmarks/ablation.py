@@ -1,6 +1,7 @@
 """What each ingredient of our training gives: the default network learns with all of them, then without one at a time.
 
-    python -m benchmarks.ablation --data fer2013.npz [--share 0.25 --epochs 40] [--only NAME ...] [--runs FOLDER]
+    python -m benchmarks.ablation --data fer2013.npz [--share 0.25 --epochs 40] [--only NAME ...] [--harm NAME ...]
+        [--runs FOLDER]
 
 A share of the training split is learnt from, and all of the rest is tested on: so there can be many trainings, which go
 as far as to learn by heart, and enough pictures to tell them apart. Test pictures are not looked at. `--runs FOLDER`
@@ -28,6 +29,7 @@ from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples, load
 from classifier.evaluation import VOTED
 from classifier.recipe import Distillation, Recipe, changed
+from classifier.robustness import HARMS
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32
@@ -71,7 +73,11 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "no label smoothing": _with(label_smoothing=0.0),
     "no erasing": _distorted(_with(erasing=0.0)),
     "no softening, no noise": _distorted(_with(softening=0.0, noise=0.0)),
-    "half the softening, half the noise": _distorted(_times(0.5, "softening", "noise")),
+    "no softening": _distorted(_with(softening=0.0)),
+    "no noise": _distorted(_with(noise=0.0)),
+    "noise in all pictures": _distorted(_with(noisy=1.0)),
+    "half as many soft and noisy pictures": _distorted(_times(0.5, "softening", "noisy")),
+    "twice as many soft and noisy pictures": _distorted(_times(2, "softening", "noisy")),
     "softening, noise and mixup fade away over half": _distorted(_with(fading=0.5)),
     "no turning, moving, zooming": _distorted(_with(rotation=0.0, shift=0.0, zoom=0.0)),
     "no change of light": _distorted(_with(brightness=0.0, contrast=0.0)),
@@ -101,27 +107,31 @@ def apart(examples: Examples, share: float) -> Examples:
 class Learnt(NamedTuple):
     """What a network says of N pictures that it has not learnt from."""
 
-    said: dict[str, F32]  # head -> f32[N, 7]
+    said: dict[tuple[str, str], F32]  # (head, harm, or "" for none) -> f32[N, 7]
     seconds: float  # that it learnt for
 
 
-def learnt(examples: Examples, run: Run, folder: Path, report: Callable[[Any], None] = lambda at: None) -> Learnt:
-    """Trains on one part of what is `apart`, and asks about the other."""
+def learnt(
+    examples: Examples, run: Run, folder: Path, report: Callable[[Any], None] = lambda at: None,
+    harms: Sequence[str] = (),
+) -> Learnt:  # fmt: skip
+    """Trains on one part of what is `apart`, and asks about the other, as it is and after each of the `HARMS` given."""
     learn(examples, run, folder, report)
     card, tested = read_card(folder), examples.of("public")
-    return Learnt({head: ask(folder, head, tested) for head in card.heads}, card.training.seconds)
+    said = {(head, harm): ask(folder, head, tested, harm) for head in card.heads for harm in ("", *harms)}
+    return Learnt(said, card.training.seconds)
 
 
-def table(head: str, made: Mapping[str, Learnt], tested: Examples, note: str) -> Table:
+def table(head: str, made: Mapping[str, Learnt], tested: Examples, note: str, harm: str = "") -> Table:
     """A row for each network that has the head. Cross entropies are at the temperatures that fit best."""
     votes = head == VOTED
     targets = tested.votes if votes else np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]
     rows: list[list[Cell]] = []
     first = None
     for name, one in made.items():
-        if head not in one.said:
+        if (head, harm) not in one.said:
             continue
-        scores = one.said[head]
+        scores = one.said[head, harm]
         right = metrics.accuracy_plus(scores, targets) if votes else metrics.accuracy(scores, tested.labels)
         surprises = metrics.calibrated_cross_entropies(scores, targets)
         compared: list[Cell] = [None, None]
@@ -131,7 +141,7 @@ def table(head: str, made: Mapping[str, Learnt], tested: Examples, note: str) ->
             more = surprises - first
             compared = [float(more.mean()), float(more.std()) / math.sqrt(len(more))]
         rows.append([name, right, float(surprises.mean()), *compared, one.seconds])
-    title = f"what each ingredient gives, against {'voters' if votes else 'labels'}"
+    title = f"what each ingredient gives, against {'voters' if votes else 'labels'}" + (f", {harm}" if harm else "")
     return Table(title=title, columns=COLUMNS, rows=rows, note=note)
 
 
@@ -141,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=fraction, default=0.25, help="of the training split, to learn from")
     parser.add_argument("--epochs", type=positive, default=40)
     parser.add_argument("--only", action="append", help=f"one of: {'; '.join(WAYS)}. May be given several times")
+    parser.add_argument("--harm", action="append", default=[], choices=HARMS, help="test after it as well")
     parser.add_argument("--runs", type=Path, help="folder that keeps the trainings, whole or stopped")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
@@ -173,13 +184,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 recipe=WAYS[name](ours), data=f"{options.share:g} of {options.data.name}'s training split",
                 command=command, teachers=(str(runs / _file_name(ALL)),) if name == TAUGHT else (),
             )  # fmt: skip
-            made[name] = learnt(examples, run, runs / _file_name(name), report)
+            made[name] = learnt(examples, run, runs / _file_name(name), report, options.harm)
     tested = examples.of("public")
     note = (
         f"{options.epochs} epochs of {options.share:.0%} of {options.data.name}'s training split, tested on the other "
         f"{len(tested):,} pictures"
     )
-    tables = [table(head, made, tested, note) for head in (examples.head, VOTED)]
+    tables = [table(head, made, tested, note, harm) for harm in ("", *options.harm) for head in (examples.head, VOTED)]
     conclude("ablation", command, where, [one for one in tables if one.rows], options.json)
 
 

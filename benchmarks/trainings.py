@@ -13,6 +13,7 @@ from classifier.checkpoints import Checkpoints, Run, read_run
 from classifier.datasets import Examples
 from classifier.engine import Engine
 from classifier.quiet import choose_backend, native_stderr_held_back
+from classifier.robustness import harmed
 from contracts.errors import InputError
 from contracts.messages import F32
 
@@ -35,9 +36,11 @@ def learn(examples: Examples, run: Run, folder: Path, report: Callable[[Any], No
         training.train(examples, run, folder, report, resume=bool(begun))
 
 
-def ask(folder: Path, head: str, examples: Examples) -> F32:
-    """f32[N, 7]: what a model says of all pictures."""
+def ask(folder: Path, head: str, examples: Examples, harm: str = "") -> F32:
+    """f32[N, 7]: what a model says of all pictures, as they are or after one of the `HARMS`."""
     engine = Engine(folder, head=head, batch_size=128)
     size = (engine.crop.height, engine.crop.width)
-    pictures = np.concatenate([images[..., None] for images in evaluation.read(examples.pictures, size)])
-    return engine.classify(np.repeat(pictures, engine.crop.channels, axis=-1))
+    pictures = np.concatenate(list(evaluation.read(examples.pictures, size)))
+    if harm:
+        pictures = harmed(pictures, harm)
+    return engine.classify(np.repeat(pictures[..., None], engine.crop.channels, axis=-1))

@@ -46,6 +46,7 @@ def distort(images: Any, how: Distortion, chance: Chance, strength: Any = 1.0) -
         images = _softened(images, how.softening * strength, between)
     if how.noise:
         grain = chance.normal(tuple(images.shape)) * between(0, how.noise, 1, 1, 1) * 255
+        grain = ops.where(between(0, 1, 1, 1, 1) < how.noisy, grain, 0.0)
         images = ops.clip(images + grain * strength, 0, 255)
     return images
 

@@ -34,6 +34,7 @@ class Distortion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     erasing: float = 0.0  # share of the pictures that lose a rectangle (Zhong et al., 2017)
     softening: float = 0.0  # share of the pictures that are shrunk, to a quarter at most, and enlarged again
     noise: float = 0.0  # the largest deviation
+    noisy: float = 1.0  # share of the pictures that get noise
     fading: float = 0.0  # share of a training, at its end, over which softening, noise and mixup fade away
 
 
@@ -156,6 +157,6 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
         mixup=0.2, votes=2.0, held_out=0.03,
         distortion=Distortion(
             flip=True, rotation=0.03, shift=0.08, zoom=0.12, brightness=0.2, contrast=0.3, erasing=0.3,
-            softening=0.3, noise=0.08, fading=0.2,
+            softening=0.15, noise=0.08, noisy=0.15, fading=0.2,
         ),
     )  # fmt: skip

@@ -29,8 +29,9 @@ def test_half_and_twice_are_of_what_the_recipe_has() -> None:
     faster = WAYS["twice the rate"](ours)
     assert WAYS["half the rate"](faster) == ours
     assert WAYS["twice the rate"](faster).phases[0].rate == 4 * ours.phases[0].rate
-    softer = WAYS["half the softening, half the noise"](ours).distortion
-    assert (softer.softening, softer.noise) == (ours.distortion.softening / 2, ours.distortion.noise / 2)
+    softer = WAYS["half as many soft and noisy pictures"](ours).distortion
+    assert (softer.softening, softer.noisy) == (ours.distortion.softening / 2, ours.distortion.noisy / 2)
+    assert WAYS["twice as many soft and noisy pictures"](WAYS["half as many soft and noisy pictures"](ours)) == ours
 
 
 def test_a_share_is_learnt_from_and_the_rest_is_tested_on_without_a_test_picture() -> None:
@@ -57,12 +58,24 @@ def test_what_was_learnt_is_asked_about_the_rest_in_both_heads(tmp_path: Path) -
     assert labels.rows[0][3:5] == [None, None]
 
 
+def test_faces_are_tested_on_after_harm_as_well(tmp_path: Path) -> None:
+    parts = apart(stripes(1200, 1), 0.8)
+    run = Run(recipe=QUICK, data="-", command="-")
+    one = learnt(parts, run, tmp_path / "one", harms=["dark", "noise"])
+    assert set(one.said) == {(head, harm) for head in ("fer2013", "ferplus") for harm in ("", "dark", "noise")}
+    assert not np.array_equal(one.said["fer2013", ""], one.said["fer2013", "noise"])
+    noisy, absent = (table("fer2013", {"one": one}, parts.of("public"), "", harm) for harm in ("noise", "jpeg"))
+    assert noisy.title.endswith(", noise")
+    assert [row[0] for row in noisy.rows] == ["one"]
+    assert absent.rows == []
+
+
 def test_the_difference_from_the_first_is_that_of_the_same_pictures() -> None:
     tested = stripes(70, 1).of("public")
     sure = np.eye(7, dtype=np.float32)[tested.labels] * 0.9 + 0.1 / 7
     wrong = np.roll(sure, 1, axis=1)
     half = np.where(np.arange(len(tested))[:, None] % 2, sure, wrong)
-    made = {name: Learnt({"fer2013": said}, 1.0) for name, said in (("sure", sure), ("half", half))}
+    made = {name: Learnt({("fer2013", ""): said}, 1.0) for name, said in (("sure", sure), ("half", half))}
     first, second = table("fer2013", made, tested, "").rows
     assert (first[1], second[1]) == (1.0, 0.5)
     assert isinstance(second[2], float)

@@ -52,6 +52,16 @@ def test_softening_takes_the_detail_and_leaves_the_light() -> None:
     assert np.abs(soft.mean(axis=(1, 2, 3)) - pictures.mean(axis=(1, 2, 3))).max() < 8
 
 
+def test_only_a_share_of_the_pictures_gets_noise() -> None:
+    pictures = np.full((64, 24, 24, 1), 128, np.float32)
+    how = Distortion(noise=0.1, noisy=0.25)
+    noisy = np.asarray(distort(pictures, how, chance(1, 2)))
+    touched = np.abs(noisy - pictures).max(axis=(1, 2, 3)) > 0
+    assert 6 < touched.sum() < 28
+    whole = np.asarray(distort(pictures, Distortion(noise=0.1), chance(1, 2)))
+    assert (np.abs(whole - pictures).max(axis=(1, 2, 3)) > 0).all()
+
+
 def test_softening_and_noise_fade_away_at_the_end() -> None:
     examples = msgspec.structs.replace(stripes(64, 1), pictures=InMemory(np.full((64, 48, 48), 128, np.uint8)))
     noise = [
