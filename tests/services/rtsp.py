@@ -8,6 +8,7 @@ It needs python3-gi, gir1.2-gst-rtsp-server-1.0 and GStreamer's good plugins; `w
 
 import argparse
 import functools
+import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +83,15 @@ class RtspServer:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
+
+    def answers(self) -> bool:
+        """Whether it says anything to somebody who asks what it can do."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(f"OPTIONS {self.url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+                return bool(connection.recv(1))
+        except OSError:
+            return False
 
     def __enter__(self) -> Self:
         self.start()
