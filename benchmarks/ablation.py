@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         transient=True,
     )  # fmt: skip
     with ExitStack() as stack:
-        runs = options.runs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runs = (options.runs or Path(stack.enter_context(tempfile.TemporaryDirectory()))).resolve()
         stack.enter_context(bar)
         task = bar.add_task("", total=None)
 

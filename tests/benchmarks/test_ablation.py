@@ -94,6 +94,16 @@ def test_the_network_that_is_taught_learns_from_the_one_with_all_of_it(tmp_path:
     assert [Path(name).name for name in taught.teachers] == ["all-of-it"]
 
 
+def test_a_folder_of_trainings_is_the_same_however_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, runs = write_npz(tmp_path / "data.npz", stripes(1500, 1)), tmp_path / "runs"
+    told = ["--data", str(data), "--share", "0.6", "--epochs", "1", "--only", TAUGHT, "--runs"]
+    main([*told, str(runs)])
+    learnt_once = (runs / "taught-by-all-of-it" / "model.keras").stat().st_mtime_ns
+    monkeypatch.chdir(tmp_path)
+    main([*told, "runs"])
+    assert (runs / "taught-by-all-of-it" / "model.keras").stat().st_mtime_ns == learnt_once
+
+
 def test_an_ingredient_that_there_is_not_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no ingredient 'salt': there are all of it; no mirrored pairs"):
         main(["--data", str(tmp_path / "none.npz"), "--only", "salt"])
