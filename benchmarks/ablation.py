@@ -9,7 +9,6 @@ keeps the trainings, and goes on where it was stopped.
 """
 
 import argparse
-import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,25 +21,20 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.result import Cell, Column, Table, conclude, fraction, from_shell, machine, positive, shell_command
-from benchmarks.trainings import ask, learn
-from classifier import architectures, metrics
+from benchmarks.trainings import FIGURES, ask, figures, learn
+from classifier import architectures
 from classifier.card import read_card
 from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples, load
 from classifier.evaluation import VOTED
 from classifier.recipe import Distillation, Recipe, changed
 from classifier.robustness import HARMS
-from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32
 
 ALL: Final = "all of it"
 TAUGHT: Final = f"taught by {ALL}"  # the teacher has not learnt from what is tested on either
-COLUMNS: Final = (
-    Column("learnt with"), Column("accuracy", digits=4, better="higher"),
-    Column("cross entropy", digits=4, better="lower"), Column("more than the first", digits=4, better="lower"),
-    Column("its standard error", digits=4), Column("seconds", digits=0, better="lower"),
-)  # fmt: skip
+COLUMNS: Final = (Column("learnt with"), *FIGURES, Column("seconds", digits=0, better="lower"))
 Change = Callable[[Any], Any]  # of a recipe, of its distortion, or of a phase
 DRAW: Final = 3  # chance that decides which pictures are learnt from
 
@@ -123,26 +117,14 @@ def learnt(
 
 
 def table(head: str, made: Mapping[str, Learnt], tested: Examples, note: str, harm: str = "") -> Table:
-    """A row for each network that has the head. Cross entropies are at the temperatures that fit best."""
+    """A row for each network that has the head."""
+    said = {name: one.said[head, harm] for name, one in made.items() if (head, harm) in one.said}
     votes = head == VOTED
-    targets = tested.votes if votes else np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]
-    rows: list[list[Cell]] = []
-    first = None
-    for name, one in made.items():
-        if (head, harm) not in one.said:
-            continue
-        scores = one.said[head, harm]
-        right = metrics.accuracy_plus(scores, targets) if votes else metrics.accuracy(scores, tested.labels)
-        surprises = metrics.calibrated_cross_entropies(scores, targets)
-        compared: list[Cell] = [None, None]
-        if first is None:
-            first = surprises
-        else:
-            more = surprises - first
-            compared = [float(more.mean()), float(more.std()) / math.sqrt(len(more))]
-        rows.append([name, right, float(surprises.mean()), *compared, one.seconds])
-    title = f"what each ingredient gives, against {'voters' if votes else 'labels'}" + (f", {harm}" if harm else "")
-    return Table(title=title, columns=COLUMNS, rows=rows, note=note)
+    rows: list[list[Cell]] = [
+        [name, *cells, made[name].seconds] for name, cells in figures(said, tested, votes=votes).items()
+    ]
+    title = f"what each ingredient gives, against {'voters' if votes else 'labels'}"
+    return Table(title=title + (f", {harm}" if harm else ""), columns=COLUMNS, rows=rows, note=note)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

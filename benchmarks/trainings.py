@@ -1,21 +1,35 @@
-"""Trainings that benchmarks make, for hours: what was stopped goes on, and what is finished is not learnt again."""
+"""Trainings that benchmarks make, for hours: what was stopped goes on, and what is finished is not learnt again.
 
-from collections.abc import Callable
+And what the networks say, asked and compared picture by picture.
+"""
+
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from classifier import evaluation
+from benchmarks.result import Cell, Column
+from classifier import evaluation, metrics
 from classifier.card import CARD_FILE
 from classifier.checkpoints import Checkpoints, Run, read_run
 from classifier.datasets import Examples
 from classifier.engine import Engine
 from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.robustness import harmed
+from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32
+
+FIGURES: Final = (
+    Column("accuracy", digits=4, better="higher"), Column("cross entropy", digits=4, better="lower"),
+    Column("more than the first", digits=4, better="lower"), Column("its standard error", digits=4),
+)  # fmt: skip
+"""Of the answers of one head. Cross entropies are at the temperature that fits best; more of it than the first network
+has is the mean over pictures that both have answered."""
 
 
 def learn(examples: Examples, run: Run, folder: Path, report: Callable[[Any], None]) -> None:
@@ -44,3 +58,26 @@ def ask(folder: Path, head: str, examples: Examples, harm: str = "") -> F32:
     if harm:
         pictures = harmed(pictures, harm)
     return engine.classify(np.repeat(pictures[..., None], engine.crop.channels, axis=-1))
+
+
+def figures(said: Mapping[str, F32], tested: Examples, *, votes: bool) -> dict[str, list[Cell]]:
+    """The `FIGURES` of each network, by what it says f32[N, 7] of the pictures, against their votes or their labels."""
+    targets = tested.votes if votes else np.eye(len(EMOTIONS), dtype=np.float32)[tested.labels]
+    found: dict[str, list[Cell]] = {}
+    first = None
+    for name, scores in said.items():
+        surprises = metrics.calibrated_cross_entropies(scores, targets)
+        first = surprises if first is None else first
+        more = surprises - first
+        compared: list[Cell] = [float(more.mean()), float(more.std()) / math.sqrt(len(more))]
+        right = float(met(scores, tested, votes=votes).mean())
+        found[name] = [right, float(surprises.mean()), *(compared if found else [None, None])]
+    return found
+
+
+def met(scores: F32, tested: Examples, *, votes: bool) -> NDArray[np.bool_]:
+    """Whether the answer is the label, or the majority of the votes for each picture that has a single one."""
+    if not votes:
+        return np.asarray(scores.argmax(axis=1) == tested.labels)
+    clear, majority = metrics.majorities(tested.votes)
+    return np.asarray(scores[clear].argmax(axis=1) == majority)
