@@ -16,10 +16,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, shell_command
+from benchmarks.trainings import faces
 from classifier import metrics
+from classifier.card import read_card
 from classifier.datasets import Examples, load
 from classifier.engine import Engine
-from classifier.evaluation import VOTED, read
+from classifier.evaluation import VOTED
 from classifier.folders import find_model
 from classifier.plots import draw_matrix
 from contracts.emotions import COLOURS, EMOTIONS
@@ -123,13 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = find_model(options.model, settings.models)
     engines = {head: Engine(folder, head=head) for head in (LABELLED, VOTED)}
     public = load(options.data).of("public")
-    size = (engines[VOTED].crop.height, engines[VOTED].crop.width)
-    pictures = np.concatenate([images[..., None] for images in read(public.pictures, size)])
+    pictures = faces(read_card(folder), public)
     matrices = agreement(public, {head: engine.classify(pictures) for head, engine in engines.items()})
     seen: dict[str, F32] = {}
     for video in options.video:
-        faces = crops_of(video, settings, engines[VOTED])
-        seen |= {f"{video.name}, head {head}": engine.classify(faces) for head, engine in engines.items()}
+        crops = crops_of(video, settings, engines[VOTED])
+        seen |= {f"{video.name}, head {head}": engine.classify(crops) for head, engine in engines.items()}
     conclude("heads", shell_command("heads", arguments), where, tables(matrices, seen), options.json)
     if options.picture:
         draw(matrices, seen, options.picture)

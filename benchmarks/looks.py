@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, shell_command
+from benchmarks.trainings import faces
 from classifier import metrics
 from classifier.card import read_card
-from classifier.datasets import load
+from classifier.datasets import Examples, load
 from classifier.engine import Engine
-from classifier.evaluation import label_head, read
+from classifier.evaluation import label_head
 from classifier.folders import find_model
 from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.recipe import ours
 from contracts.emotions import EMOTIONS
-from contracts.errors import InputError
 from contracts.loading import load_settings
-from contracts.messages import F32, U8
+from contracts.messages import F32
 
 COLUMNS = (
     Column("model"), Column("looks at"), Column("accuracy", digits=4, better="higher"),
@@ -33,13 +33,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def answers(folder: Path, faces: U8) -> tuple[F32, F32]:
-    """What the head that learnt labels says of faces u8[N, H, W, 1] and of their mirror images: f32[N, classes]."""
+def answers(folder: Path, examples: Examples) -> tuple[F32, F32]:
+    """What the head that learnt labels says of N faces and of their mirror images: f32[N, classes]."""
     card = read_card(folder)
-    if (card.crop.height, card.crop.width, card.crop.channels) != faces.shape[1:]:
-        raise InputError(f"the model {card.name} does not take grey faces of {faces.shape[1]}x{faces.shape[2]}")
-    engine = Engine(folder, head=label_head(card))
-    return engine.classify(faces), engine.classify(np.ascontiguousarray(faces[:, :, ::-1]))
+    engine, straight = Engine(folder, head=label_head(card)), faces(card, examples)
+    return engine.classify(straight), engine.classify(np.ascontiguousarray(straight[:, :, ::-1]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     where = machine()
     folders = [find_model(m, load_settings(None, os.environ, {}).models) for m in options.model or ["default"]]
     _, held_out = shares(load(options.data).divided(DIVISION), ours("fern"))
-    faces = np.concatenate([images[..., None] for images in read(held_out.pictures, (48, 48))])
     labels, hot = held_out.labels, np.eye(len(EMOTIONS), dtype=np.float32)[held_out.labels]
 
     def row(model: str, looks: str, *scores: F32) -> list[Cell]:
@@ -63,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return [model, looks, metrics.accuracy(mean, labels), metrics.calibrated_cross_entropy(mean, hot)]
 
     rows: list[list[Cell]] = []
-    said = [answers(folder, faces) for folder in folders]
+    said = [answers(folder, held_out) for folder in folders]
     for folder, (straight, mirrored) in zip(folders, said, strict=True):
         rows += [
             row(folder.name, "the picture", straight), row(folder.name, "its mirror image", mirrored),
@@ -72,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(said) > 1:
         rows.append(row("the mean of all", "the picture", *[straight for straight, _ in said]))
         rows.append(row("the mean of all", "both", *[scores for both in said for scores in both]))
-    note = f"{len(faces):,} pictures of the training split that training holds out"
+    note = f"{len(held_out):,} pictures of the training split that training holds out"
     table = Table(title="what a second look is worth", columns=COLUMNS, rows=rows, note=note)
     conclude("looks", shell_command("looks", arguments), where, [table], options.json)
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.result import Cell, Column, Table, conclude, from_shell, machine, shell_command
+from benchmarks.trainings import faces
 from classifier import metrics
 from classifier.card import read_card
 from classifier.datasets import load
 from classifier.engine import Engine
-from classifier.evaluation import VOTED, read
+from classifier.evaluation import VOTED
 from classifier.folders import find_model
 from contracts.loading import load_settings
 from contracts.messages import F32
@@ -39,10 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = find_model(options.model, load_settings(None, os.environ, {}).models)
     card = read_card(folder)
     examples = load(options.data).of(options.split)
-    size = (card.crop.height, card.crop.width)
-    pictures = np.concatenate([images[..., None] for images in read(examples.pictures, size)])
-    pictures = np.repeat(pictures, card.crop.channels, axis=-1)
-    clear, majority = metrics.majorities(examples.votes)
+    pictures = faces(card, examples)
 
     rows: list[list[Cell]] = []
     ways: list[tuple[str, Precision]] = [(name, "float32") for name in (*card.exports, "tensorflow")]
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             exact = scores if exact is None else exact
             gap, other = np.abs(scores - exact), scores.argmax(axis=1) != exact.argmax(axis=1)
             right = (
-                metrics.accuracy(scores[clear], majority)
+                metrics.accuracy_plus(scores, examples.votes)
                 if head == VOTED
                 else metrics.accuracy(scores, examples.labels)
             )

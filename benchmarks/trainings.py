@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.result import Cell, Column
 from classifier import evaluation, metrics
-from classifier.card import CARD_FILE
+from classifier.card import CARD_FILE, ModelCard, read_card
 from classifier.checkpoints import Checkpoints, Run, read_run
 from classifier.datasets import Examples
 from classifier.engine import Engine
@@ -22,7 +22,7 @@ from classifier.quiet import choose_backend, native_stderr_held_back
 from classifier.robustness import harmed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
-from contracts.messages import F32
+from contracts.messages import F32, U8
 
 FIGURES: Final = (
     Column("accuracy", digits=4, better="higher"), Column("cross entropy", digits=4, better="lower"),
@@ -52,12 +52,15 @@ def learn(examples: Examples, run: Run, folder: Path, report: Callable[[Any], No
 
 def ask(folder: Path, head: str, examples: Examples, harm: str = "") -> F32:
     """f32[N, 7]: what a model says of all pictures, as they are or after one of the `HARMS`."""
-    engine = Engine(folder, head=head, batch_size=128)
-    size = (engine.crop.height, engine.crop.width)
-    pictures = np.concatenate(list(evaluation.read(examples.pictures, size)))
+    return Engine(folder, head=head, batch_size=128).classify(faces(read_card(folder), examples, harm))
+
+
+def faces(card: ModelCard, examples: Examples, harm: str = "") -> U8:
+    """u8[N, H, W, channels]: all pictures as the model wants them, as they are or after one of the `HARMS`."""
+    pictures = np.concatenate(list(evaluation.read(examples.pictures, (card.crop.height, card.crop.width))))
     if harm:
         pictures = harmed(pictures, harm)
-    return engine.classify(np.repeat(pictures[..., None], engine.crop.channels, axis=-1))
+    return np.repeat(pictures[..., None], card.crop.channels, axis=-1)
 
 
 def figures(said: Mapping[str, F32], tested: Examples, *, votes: bool) -> dict[str, list[Cell]]:

@@ -8,7 +8,6 @@ from benchmarks.looks import main
 from benchmarks.result import read
 from classifier.finishing import untrained
 from classifier.folders import bundled
-from contracts.errors import InputError
 from tests.classifier.making import stripes, write_npz
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -34,8 +33,10 @@ def test_one_look_another_and_both_are_told_apart(tmp_path: Path) -> None:
         assert 0 < row[3] < 3
 
 
-def test_a_model_of_other_faces_is_refused(tmp_path: Path) -> None:
+def test_each_model_gets_faces_of_its_own_size(tmp_path: Path) -> None:
     untrained("mini_xception", tmp_path / "mini")
     data = write_npz(tmp_path / "stripes.npz", stripes(2000, 3))
-    with pytest.raises(InputError, match="does not take grey faces of 48x48"):
-        main(["--data", str(data), "--model", str(bundled()["default"]), "--model", str(tmp_path / "mini")])
+    models = ["--model", str(bundled()["default"]), "--model", str(tmp_path / "mini")]
+    main(["--data", str(data), *models, "--json", str(tmp_path / "looks.json")])
+    (table,) = read(tmp_path / "looks.json").tables
+    assert [row[0] for row in table.rows] == ["default"] * 3 + ["mini"] * 3 + ["the mean of all"] * 2
