@@ -72,7 +72,7 @@ def tables(matrices: dict[str, np.ndarray], seen: dict[str, F32]) -> list[Table]
     made = []
     for title, matrix in matrices.items():
         rows: list[list[Cell]] = [
-            [name, *(100.0 * value / max(matrix[i].sum(), 1) for value in matrix[i]), float(matrix[i].sum())]
+            [name, *(100.0 * matrix[i] / max(matrix[i].sum(), 1)).tolist(), float(matrix[i].sum())]
             for i, name in enumerate(EMOTIONS)
         ]
         same = np.trace(matrix) / max(matrix.sum(), 1)

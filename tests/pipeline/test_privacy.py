@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aggregator import Aggregator
@@ -64,6 +65,7 @@ def test_aggregate_leaves_nothing_about_any_one_person(
     found = traces.in_bytes((tmp_path / "other.db").read_bytes())
     assert traces.people <= found
     assert len(found) > 1000
+    assert len(traces.in_bytes(msgspec.json.encode(traces.rows))) > 1000
 
 
 def test_a_person_is_forgotten_in_one_command(affectstream: Command, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from contracts.messages import EmotionsMessage, FrameEmotions, RunEnded, RunStar
 from contracts.rows import Observation, Person, Rows, StressEpisode, WindowStat
 from contracts.settings import AggregatorSettings, PrivacySettings
 
-WIDTH: Final = 8
-"""Bytes of every pattern: a double, two floats that stand side by side, or the first digits of a number in a text."""
+PACKED: Final = 8
+"""Bytes of a double, or of two floats that stand side by side."""
+WRITTEN: Final = 10
+"""First characters of a number in a text. With fewer, one of thousands is met by chance in one of a camera's own."""
 
 
 class Traces:
@@ -40,9 +42,10 @@ class Traces:
         """What of it stands in these bytes, as text or packed."""
         found = {person_id for person_id in self.people if person_id.encode() in data}
         for start in range(0, len(data), 1 << 20):
-            part = data[start : start + (1 << 20) + WIDTH]
-            there = self._patterns.intersection(part[at : at + WIDTH] for at in range(len(part) - WIDTH + 1))
-            found |= {repr(pattern) for pattern in there}
+            part = data[start : start + (1 << 20) + WRITTEN]
+            for width in (PACKED, WRITTEN):
+                there = self._patterns.intersection(part[at : at + width] for at in range(len(part) - width + 1))
+                found |= {repr(pattern) for pattern in there}
         return found
 
     def in_values(self, values: Iterable[Any]) -> set[str]:
@@ -86,8 +89,8 @@ def _telling(number: float) -> bool:
 
 
 def _written(number: float) -> set[bytes]:
-    text = repr(number)[:WIDTH].encode()
-    plain = {text} if len(text) == WIDTH and b"e" not in text and len(text.strip(b"0.")) > 4 else set()
+    text = repr(number)[:WRITTEN].encode()
+    plain = {text} if len(text) == WRITTEN and b"e" not in text and len(text.strip(b"0.")) > 5 else set()
     return plain | {struct.pack("<d", number), struct.pack(">d", number)}
 
 

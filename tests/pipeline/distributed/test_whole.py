@@ -66,7 +66,10 @@ def test_the_workers_say_what_run_says(
     assert [row[0] for row in ours] == [row[0] for row in theirs]
     for mine, other in zip(ours, theirs, strict=True):
         assert mine[2] == other[2], "frames of a window"
-        assert mine[5:] == pytest.approx(other[5:], abs=0.02)
+        assert mine[5:-2] == pytest.approx(other[5:-2], abs=0.02), "means"
+        # JPEG moves boxes by a pixel. Whose first face is as happy as it is neutral counts to the other side by that,
+        # for all of the second that they pass by in.
+        assert mine[-2:] == pytest.approx(other[-2:], abs=0.05), "ratios"
     assert place.waiting() == 0
 
 
