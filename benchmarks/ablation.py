@@ -80,6 +80,7 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "half the rate": _optimised(_times(0.5, "rate")),
     "twice the rate": _optimised(_times(2, "rate")),
     "weights averaged over a tenth of the steps": _optimised(_with(averaged=0.1)),
+    "sharpness-aware steps, radius 0.05": _with(radius=0.05),
     "no mixup": _with(mixup=0.0),
     "twice the mixup": _times(2, "mixup"),
     "voters weigh as much as labels": _with(votes=1.0),

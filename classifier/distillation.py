@@ -21,17 +21,19 @@ from classifier.card import WEIGHTS_FILE, read_card
 from classifier.mirrored import answers_alike
 from classifier.parts import slices
 from classifier.recipe import Distillation
+from classifier.sharpness import SharpnessAware
 from contracts.errors import InputError
 
 
-class Student(keras.Model):  # type: ignore[misc]  # Keras has no types
+class Student(SharpnessAware):
     """A network that is trained with Hinton et al.'s loss; it shares its layers with the network that it is made of."""
 
     def __init__(
-        self, network: Any, teachers: Sequence[Any], how: Distillation, weights: Mapping[str, float] | None = None
-    ) -> None:
+        self, network: Any, teachers: Sequence[Any], how: Distillation, weights: Mapping[str, float] | None = None,
+        *, radius: float = 0.0,
+    ) -> None:  # fmt: skip
         """`weights` of the heads in what is learnt from teachers, as they are in what is learnt from targets; or 1."""
-        super().__init__(network.input, network.output, name=f"{network.name}_student")
+        super().__init__(network, radius, name=f"{network.name}_student")
         self.distillation, self._weights = how, weights or {}
         # In functions, or Keras would take the teachers for parts of the student.
         alike = answers_alike(network)

@@ -73,6 +73,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     options: dict[str, float] = {}  # what the architecture's `build` takes
     pretrained: bool = False  # the base starts from ImageNet's weights
     distillation: Distillation | None = None
+    radius: float = 0.0  # how far sharpness-aware minimisation climbs; 0 for plain steps (`classifier.sharpness`)
     mirrored: bool = False  # filters come in mirrored pairs
     blend: float = 0.0  # share of the weights that a training began with in those that it ends with
     seed: int = 1
@@ -86,7 +87,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def changed(
     recipe: Recipe, *, epochs: int | None = None, batch_size: int | None = None, rate: float | None = None,
     seed: int | None = None, classes: str | None = None, from_scratch: bool = False, distil: bool = False,
-    blend: float | None = None, without: str | None = None,
+    blend: float | None = None, without: str | None = None, radius: float | None = None,
 ) -> Recipe:  # fmt: skip
     """The recipe with what a user wants otherwise. `epochs` are divided among the phases as the recipe's are.
 
@@ -106,6 +107,7 @@ def changed(
         classes=recipe.classes if classes is None else _classes(classes),
         pretrained=recipe.pretrained and not from_scratch,
         blend=recipe.blend if blend is None else blend,
+        radius=recipe.radius if radius is None else radius,
         without=recipe.without if without is None else part(without),
         distillation=(recipe.distillation or Distillation()) if distil else None,
     )  # fmt: skip
@@ -140,7 +142,16 @@ def _classes(text: str) -> tuple[str, ...]:
     return tuple(name for name in EMOTIONS if name in names)
 
 
-def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
+def stronger(how: Distortion, by: float) -> Distortion:
+    """Turned and lit by 30 % more, moved and zoomed by 50 %, covered 60 % more often, all that times `by`.
+
+    For networks that are large enough to learn faces by heart.
+    """
+    more = {"rotation": 0.3, "contrast": 0.3, "shift": 0.5, "zoom": 0.5, "erasing": 0.6}
+    return msgspec.structs.replace(how, **{name: getattr(how, name) * (1 + by * share) for name, share in more.items()})
+
+
+def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80, batch_size: int = 128) -> Recipe:
     """Our own way, for any network: SGD, warm-up and cosine decay, distortion, averaged weights, both heads.
 
     Milder distortion than large networks take: a network of a million weights does not learn FER2013 by heart in so few
@@ -153,7 +164,7 @@ def ours(architecture: str, *, rate: float = 0.1, epochs: int = 80) -> Recipe:
         epochs=epochs, optimizer="sgd", rate=rate, schedule="cosine", warmup_epochs=3, weight_decay=2e-3, averaged=0.035
     )
     return Recipe(
-        architecture=architecture, phases=(phase,), batch_size=128, label_smoothing=0.1,
+        architecture=architecture, phases=(phase,), batch_size=batch_size, label_smoothing=0.1,
         mixup=0.2, votes=2.0, held_out=0.03,
         distortion=Distortion(
             flip=True, rotation=0.03, shift=0.08, zoom=0.12, brightness=0.2, contrast=0.3, erasing=0.3,

@@ -30,6 +30,7 @@ from classifier.fused import fused
 from classifier.mirrored import mirror, settle
 from classifier.parts import by_teacher, parts_of, steps_of
 from classifier.recipe import Phase, Recipe
+from classifier.sharpness import SharpnessAware
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 
@@ -184,7 +185,11 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
         self._trainee = network
         if teachers and recipe.distillation:
-            self._trainee = Student(network, teachers, recipe.distillation, weights_of(heads, recipe))
+            self._trainee = Student(
+                network, teachers, recipe.distillation, weights_of(heads, recipe), radius=recipe.radius
+            )
+        elif recipe.radius:
+            self._trainee = SharpnessAware(network, recipe.radius)
         self._steps = steps_of(parts, recipe.batch_size)
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from classifier.architectures import residual
-from classifier.recipe import Distillation, ours
+from classifier.recipe import Distillation, ours, stronger
 
 INPUT: Final = (48, 48)
 STEM: Final = (32, 4, 2)  # (width, kernel, stride)
@@ -22,11 +22,22 @@ PRESETS: Final = {
     "ours": OURS,
     # For a long training with teachers that know better than labels.
     "taught": msgspec.structs.replace(OURS, distillation=Distillation(weight=0.9)),
+    # A teacher of four times the arithmetic and the weights, for a GPU.
+    "wide": msgspec.structs.replace(
+        ours("fern", rate=0.2, epochs=122, batch_size=256),
+        mirrored=True,
+        options={"width": 2.0, "dropout": 0.4},
+        distortion=stronger(OURS.distortion, 0.6),
+    ),
 }
 
 
-def build(heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.2, halving: int = 4) -> Any:
-    """keras.Model: u8[N, 48, 48, channels] -> {head: logits f32[N, classes]}."""
+def build(
+    heads: Mapping[str, int], *, channels: int = 1, dropout: float = 0.2, halving: int = 4, width: float = 1.0
+) -> Any:
+    """keras.Model: u8[N, 48, 48, channels] -> {head: logits f32[N, classes]}, all layers so many times as wide."""
+    stem = (round(width * STEM[0]), *STEM[1:])
+    blocks = [(round(width * each), stride) for each, stride in BLOCKS]
     return residual.network(
-        "fern", heads, size=INPUT, channels=channels, stem=STEM, blocks=BLOCKS, halving=halving, dropout=dropout
+        "fern", heads, size=INPUT, channels=channels, stem=stem, blocks=blocks, halving=halving, dropout=dropout
     )

@@ -34,6 +34,10 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch.")] = None,
     rate: Annotated[float | None, typer.Option(min=0, help="Learning rate, of the last phase.")] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(min=0, help="How far each step of sharpness-aware minimisation climbs: 0.05. Twice the time."),
+    ] = None,
     without: Annotated[
         str | None, typer.Option(help="Leave out a part of the pictures, as a teacher of it: 1/4, the first of four.")
     ] = None,
@@ -73,7 +77,7 @@ def train(
         run = _run(
             owner, data, output, architecture, preset, teacher or [], start_from, classes=classes,
             from_scratch=from_scratch, epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
-            without=without,
+            without=without, radius=radius,
         )  # fmt: skip
     path = data or Path(run.data)  # --data says where it lies now, should it have been moved
     with waiting(f"reading {path.name}"):

@@ -65,6 +65,22 @@ def test_the_papers_recipes_are_the_papers() -> None:
         assert preset(name, "ours").architecture == name
 
 
+def test_what_fern_learns_from_is_larger_and_sees_stronger_distortion() -> None:
+    ours, wide, teacher = preset("fern", "ours"), preset("fern", "wide"), preset("fern_teacher", "ours")
+    assert (
+        architecture("fern").build(SEVEN, **wide.options).count_params()
+        > 3.9 * architecture("fern").build(SEVEN).count_params()
+    )
+    for harder in (wide, teacher):
+        for name in ("rotation", "shift", "zoom", "contrast", "erasing"):
+            assert getattr(harder.distortion, name) > getattr(ours.distortion, name)
+        assert (harder.distortion.softening, harder.distortion.noise) == (
+            ours.distortion.softening, ours.distortion.noise,
+        )  # fmt: skip
+    assert changed(ours, radius=0.05).radius == 0.05
+    assert changed(teacher, epochs=3).radius == teacher.radius > 0
+
+
 def test_other_epochs_are_divided_as_the_recipe_divides_its_own() -> None:
     recipe = preset("efficientnetb1", "paper")
     assert [phase.epochs for phase in recipe.phases] == [50, 100]
