@@ -27,7 +27,7 @@ from classifier.card import read_card
 from classifier.checkpoints import Run
 from classifier.datasets import SPLITS, Examples, load
 from classifier.evaluation import VOTED
-from classifier.recipe import Distillation, Recipe, changed
+from classifier.recipe import Distillation, Recipe, changed, stronger
 from classifier.robustness import HARMS
 from contracts.errors import InputError
 from contracts.messages import F32
@@ -74,6 +74,7 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "twice as many soft and noisy pictures": _distorted(_times(2, "softening", "noisy")),
     "softening, noise and mixup fade away over half": _distorted(_with(fading=0.5)),
     "no turning, moving, zooming": _distorted(_with(rotation=0.0, shift=0.0, zoom=0.0)),
+    "turned, moved, zoomed, covered more": _distorted(lambda how: stronger(how, 1.0)),
     "no change of light": _distorted(_with(brightness=0.0, contrast=0.0)),
     "no dropout": _with(options={"dropout": 0.0}),
     "twice the weight decay": _optimised(_times(2, "weight_decay")),

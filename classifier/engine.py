@@ -55,19 +55,22 @@ class Engine:
 
     def classify(self, crops: U8) -> F32:
         """u8[N, H, W, C] -> f32[N, 7], rows sum to 1, in the order of EMOTIONS; a class the model lacks is 0."""
+        probabilities = np.zeros((len(crops), len(EMOTIONS)), np.float32)
+        probabilities[:, self._columns] = softmax(self.scores(crops) / self._head.temperature)
+        return probabilities
+
+    def scores(self, crops: U8) -> F32:
+        """u8[N, H, W, C] -> f32[N, classes of the head], in their order: logits, before the temperature."""
         expected = (self.crop.height, self.crop.width, self.crop.channels)
         if crops.shape[1:] != expected or crops.dtype != np.uint8:
             raise StageError(f"crops are {crops.dtype}{list(crops.shape)}, the model takes uint8[N, {expected}]")
-        probabilities = np.zeros((len(crops), len(EMOTIONS)), np.float32)
+        scores = np.zeros((len(crops), len(self._columns)), np.float32)
         for start, count, size in plan(len(crops), self.shapes):
             batch = crops[start : start + count]
             if count < size:
                 batch = np.concatenate([batch, np.zeros((size - count, *expected), np.uint8)])
-            scores = self._run[size](np.ascontiguousarray(batch))[:count]
-            if self._head.gives == "probabilities":
-                scores = np.log(np.maximum(scores, TINY))
-            probabilities[start : start + count, self._columns] = softmax(scores / self._head.temperature)
-        return probabilities
+            scores[start : start + count] = self._run[size](np.ascontiguousarray(batch))[:count]
+        return np.log(np.maximum(scores, TINY)) if self._head.gives == "probabilities" else scores
 
     def close(self) -> None:
         """Nothing to give back: the process owns the memory."""

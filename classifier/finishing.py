@@ -11,6 +11,7 @@ import numpy as np
 
 from classifier import evaluation, metrics
 from classifier.architectures import architecture
+from classifier.calibration import ENOUGH
 from classifier.card import WEIGHTS_FILE, Head, ModelCard, Training, file_sha256, write_card
 from classifier.copies import in_precision
 from classifier.datasets import FRAMING, Examples
@@ -23,7 +24,6 @@ from classifier.recipe import Recipe
 from contracts.emotions import EMOTIONS
 
 HISTORY_FILE: Final = "history.csv"
-ENOUGH: Final = 200  # held-out pictures, to choose a temperature by
 LIMITS: Final = [
     "Trained on 48x48 grey photographs found on the web, mostly posed and frontal, without a record of who is shown: "
     "expect it to be worse on faces that such collections show rarely, in the dark, in profile, and below 24 pixels.",

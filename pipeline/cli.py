@@ -14,6 +14,7 @@ from contracts.errors import AffectstreamError
 from pipeline.commands import Context
 from pipeline.commands.aggregate import aggregate
 from pipeline.commands.bench import bench_app
+from pipeline.commands.calibrate import calibrate
 from pipeline.commands.cameras import cameras_app
 from pipeline.commands.classify import classify
 from pipeline.commands.dashboards import dashboards_app
@@ -55,6 +56,7 @@ app.command(rich_help_panel="Workers")(detect)
 app.command(rich_help_panel="Workers")(classify)
 app.command(rich_help_panel="Models")(train)
 app.command(rich_help_panel="Models")(evaluate)
+app.command(rich_help_panel="Models")(calibrate)
 app.command(rich_help_panel="Models")(export)
 app.command(rich_help_panel="Data")(forget)
 app.command(rich_help_panel="Data")(retain)
