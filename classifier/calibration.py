@@ -4,6 +4,7 @@ A network is surer, or less sure, of its answers than it is right. One number fo
 al., "On Calibration of Modern Neural Networks", 2017), and no answer changes for it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +47,7 @@ def calibrate(folder: Path, examples: Examples, split: str | None = None) -> tup
                 continue
         if len(chosen) < ENOUGH:
             raise InputError(f"a temperature takes {ENOUGH} pictures, the split {split!r} has {len(chosen)}")
-        columns = [EMOTIONS.index(one) for one in head.classes]
-        wanted = chosen.votes if name == VOTED else np.eye(len(EMOTIONS), dtype=np.float32)[chosen.labels]
-        scores, wanted = _scores(Engine(folder, head=name), chosen), wanted[:, columns]
+        scores, wanted = _scores(Engine(folder, head=name), chosen), wanted_of(name, head.classes, chosen)
         best = round(metrics.temperature(scores, wanted), 4)
         before, now = (metrics.cross_entropy(scores, wanted, t) for t in (head.temperature, best))
         fits[name] = Fit(temperature=(head.temperature, best), cross_entropy=(before, now))
@@ -59,6 +58,12 @@ def calibrate(folder: Path, examples: Examples, split: str | None = None) -> tup
     card = msgspec.structs.replace(card, heads=heads)
     write_card(folder, card)
     return card, fits
+
+
+def wanted_of(head: str, classes: Sequence[str], examples: Examples) -> F32:
+    """f32[N, classes]: what a head should say of the examples, their votes or their labels."""
+    wanted = examples.votes if head == VOTED else np.eye(len(EMOTIONS), dtype=np.float32)[examples.labels]
+    return wanted[:, [EMOTIONS.index(name) for name in classes]]
 
 
 def _scores(engine: Engine, examples: Examples) -> F32:

@@ -11,7 +11,7 @@ import numpy as np
 
 from classifier import evaluation, metrics
 from classifier.architectures import architecture
-from classifier.calibration import ENOUGH
+from classifier.calibration import ENOUGH, wanted_of
 from classifier.card import WEIGHTS_FILE, Head, ModelCard, Training, file_sha256, write_card
 from classifier.copies import in_precision
 from classifier.datasets import FRAMING, Examples
@@ -59,8 +59,7 @@ def finish(
     public = examples.of("public")
     columns = [EMOTIONS.index(name) for name in recipe.classes]
     watched = evaluation.logits(inference, held_out.pictures) if len(held_out) >= ENOUGH else {}
-    hot = np.eye(len(EMOTIONS), dtype=np.float32)[held_out.labels][:, columns]
-    targets = {head: held_out.votes[:, columns] if head == VOTED else hot for head in watched}
+    targets = {head: wanted_of(head, recipe.classes, held_out) for head in watched}
     logits = evaluation.logits(inference, public.pictures)
     heads = {
         head: Head(

@@ -5,7 +5,7 @@ way down from where it stood (Foret et al., "Sharpness-Aware Minimization for Ef
 2021). What a network has learnt by heart lies in narrow valleys, which that leaves. Each step costs two.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +22,7 @@ class SharpnessAware(keras.Model):  # type: ignore[misc]  # Keras has no types
         self.radius = radius
 
     def train_step(self, *given: Any) -> Any:
-        """Keras's own step, taken from higher up and carried back: its arguments and answers differ by backend."""
+        """Keras's own step with the slope of higher up: its arguments and answers differ by backend."""
         if not self.radius:
             return super().train_step(*given)
         return (self._on_jax if keras.backend.backend() == "jax" else self._on_tensorflow)(*given)
@@ -31,37 +31,42 @@ class SharpnessAware(keras.Model):  # type: ignore[misc]  # Keras has no types
         tf: Any = import_module("tensorflow")
         pictures, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         learnt = self.trainable_variables
-        with tf.GradientTape() as tape:
-            answers = self(pictures, training=True)
-            loss = self.compute_loss(pictures, targets, answers, weights, training=True)
-        climbed = self._climb(tape.gradient(loss, [variable.value for variable in learnt]))
-        for variable, way in zip(learnt, climbed, strict=True):
+
+        def look() -> tuple[Any, Any, list[Any]]:
+            with tf.GradientTape() as tape:
+                answers = self(pictures, training=True)
+                loss = self.compute_loss(pictures, targets, answers, weights, training=True)
+            return loss, answers, tape.gradient(loss, [variable.value for variable in learnt])
+
+        before = [tf.identity(variable.value) for variable in learnt]
+        for variable, way in zip(learnt, self._climb(look()[2]), strict=True):
             variable.assign_add(way)
-        logs = super().train_step(data)
-        for variable, way in zip(learnt, climbed, strict=True):
-            variable.assign_sub(way)
-        return logs
+        loss, answers, slopes = look()
+        for variable, value in zip(learnt, before, strict=True):  # back first: averages are of where steps lead
+            variable.assign(value)
+        self.optimizer.apply(slopes, learnt)
+        next(metric for metric in self.metrics if metric.name == "loss").update_state(loss, tf.shape(pictures)[0])
+        return self.compute_metrics(pictures, targets, answers, weights)
 
     def _on_jax(self, state: Any, data: Any) -> Any:
         learnt, others, optimizer, metrics = state
         pictures, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        slope = import_module("jax").value_and_grad(self.compute_loss_and_updates, has_aux=True)
 
-        def loss(learnt: Any) -> Any:
-            return self.compute_loss_and_updates(
+        def look(learnt: Any) -> Any:
+            return slope(
                 learnt, others, metrics, pictures, targets, weights, training=True, optimizer_variables=optimizer
-            )[0]
+            )
 
-        climbed = self._climb(import_module("jax").grad(loss)(learnt))
-        higher = [value + way for value, way in zip(learnt, climbed, strict=True)]
-        logs, (learnt, *rest) = super().train_step((higher, others, optimizer, metrics), data)
-        return logs, ([value - way for value, way in zip(learnt, climbed, strict=True)], *rest)
+        climbed = self._climb(look(learnt)[1])
+        (_, (loss, answers, others, metrics)), slopes = look(
+            [value + way for value, way in zip(learnt, climbed, strict=True)]
+        )
+        learnt, optimizer = self.optimizer.stateless_apply(optimizer, slopes, learnt)
+        logs, metrics = self._update_metrics_variables(metrics, loss, pictures, targets, answers, weights)
+        return logs, (learnt, others, optimizer, metrics)
 
-    def _climb(self, slopes: Iterable[Any]) -> list[Any]:
-        """How each of the weights changes on the way up. Filters that come in pairs climb in pairs."""
-        slopes = list(slopes)
+    def _climb(self, slopes: Sequence[Any]) -> list[Any]:
+        """How each of the weights changes on the way up."""
         length = ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in slopes))
-        ways = [slope * (self.radius / (length + 1e-12)) for slope in slopes]
-        return [
-            variable.constraint(way) if variable.constraint else way
-            for variable, way in zip(self.trainable_variables, ways, strict=True)
-        ]
+        return [slope * (self.radius / (length + 1e-12)) for slope in slopes]

@@ -14,11 +14,11 @@ from classifier.recipe import Distillation, ours, stronger
 INPUT: Final = (48, 48)
 STEM: Final = (32, 3, 1)  # (width, kernel, stride)
 BLOCKS: Final = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (384, 2))  # (width, stride)
-BEGUN: Final = ours("fern_teacher", rate=0.2, epochs=100, batch_size=256)
+MILD: Final = ours("fern_teacher", rate=0.2, epochs=100, batch_size=256)
 PRESETS: Final = {
     # Whatever keeps six million weights from learning 28,000 faces by heart.
     "ours": msgspec.structs.replace(
-        BEGUN, mirrored=True, mixup=0.4, radius=0.1, distortion=stronger(BEGUN.distortion, 1.0),
+        MILD, mirrored=True, mixup=0.4, radius=0.1, distortion=stronger(MILD.distortion, 1.0),
         distillation=Distillation(weight=0.5),
     )
 }  # fmt: skip

@@ -5,33 +5,27 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import Context, note
-from pipeline.commands.train import DATA
+from pipeline.commands import Context
+from pipeline.commands.data import DATA, Model, Split, labelled
 
 
 def calibrate(
     context: typer.Context,
     data: Annotated[Path, typer.Option(help=f"Labelled faces that the model has not learnt from: {DATA}")],
-    model: Annotated[str, typer.Option(help="A model's name or folder.")] = "default",
-    split: Annotated[
-        str | None, typer.Option(help="train, public, private or all; public if the data has it, else all.")
-    ] = None,
+    model: Model = "default",
+    split: Split = None,
 ) -> None:
     """Make a model as sure of its answers as it is right, on faces like these; writes temperatures on its card.
 
     No answer changes, only the probabilities beside it.
     """
-    from classifier import datasets
     from classifier.calibration import calibrate as fitted
     from classifier.folders import find_model
     from pipeline.progress import waiting
 
     owner: Context = context.obj
     folder = find_model(model, owner.settings({}).models)
-    with waiting(f"reading {data.name}"):
-        examples = datasets.load(data)
-    for line in examples.notes:
-        note(line)
+    examples = labelled(data)
     with waiting("calibrating"):
         _, fits = fitted(folder, examples, split)
     for head, fit in fits.items():

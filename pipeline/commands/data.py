@@ -1,9 +1,15 @@
 """`affectstream data`: looking at a data set before anything is learnt from it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
+
+from pipeline.commands import note
+
+DATA: Final = "FER2013 as .npz or .csv, or a folder with a folder of images for each class."
+Model = Annotated[str, typer.Option(help="A model's name or folder.")]
+Split = Annotated[str | None, typer.Option(help="train, public, private or all; public if the data has it, else all.")]
 
 data_app = typer.Typer(help="Look at labelled faces before training on them.", no_args_is_help=True)
 
@@ -15,7 +21,7 @@ def data() -> None:
 
 @data_app.command()
 def report(
-    path: Annotated[Path, typer.Argument(help="FER2013 as .npz or .csv, or a folder with a folder for each class.")],
+    path: Annotated[Path, typer.Argument(help=DATA)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Count classes and splits, and find blank pictures, exact duplicates and labels that contradict each other."""
@@ -31,6 +37,18 @@ def report(
         typer.echo(msgspec.json.encode(found).decode())
     else:
         _show(path, found)
+
+
+def labelled(path: Path) -> Any:
+    """The `Examples` of a data set; what there is to know about them is said."""
+    from classifier import datasets
+    from pipeline.progress import waiting
+
+    with waiting(f"reading {path.name}"):
+        examples = datasets.load(path)
+    for line in examples.notes:
+        note(line)
+    return examples
 
 
 def _show(path: Path, found: Any) -> None:

@@ -8,8 +8,7 @@ import typer
 
 from contracts.errors import InputError
 from pipeline.commands import Context, note
-
-DATA = "FER2013 as .npz or .csv, or a folder with a folder of images for each class."
+from pipeline.commands.data import DATA, Model, Split, labelled
 
 
 def train(
@@ -53,7 +52,6 @@ def train(
     there. The training split is used without blank pictures and without twins of test pictures. PublicTest is looked at
     once, at the end.
     """
-    from classifier import datasets
     from classifier.checkpoints import Checkpoints, read_run
     from classifier.quiet import choose_backend, native_stderr_held_back
     from pipeline.progress import waiting
@@ -80,10 +78,7 @@ def train(
             without=without, radius=radius,
         )  # fmt: skip
     path = data or Path(run.data)  # --data says where it lies now, should it have been moved
-    with waiting(f"reading {path.name}"):
-        examples = datasets.load(path)
-    for line in examples.notes:
-        note(line)
+    examples = labelled(path)
     try:
         with _Bar(run.recipe.epochs) as bar:
             finished = training.train(
@@ -178,10 +173,8 @@ class _Bar:
 def evaluate(
     context: typer.Context,
     data: Annotated[Path, typer.Option(help=f"Data set: {DATA}")],
-    model: Annotated[str, typer.Option(help="A model's name or folder.")] = "default",
-    split: Annotated[
-        str | None, typer.Option(help="train, public, private or all; public if the data has it, else all.")
-    ] = None,
+    model: Model = "default",
+    split: Split = None,
     head: Annotated[str | None, typer.Option(help="Measure this head only.")] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness/--no-robustness", help="Also in the dark, blurred, small, and so on.")
@@ -194,17 +187,12 @@ def evaluate(
     from rich import progress as rich
     from rich.console import Console
 
-    from classifier import datasets
     from classifier.evaluation import choose_split, measure
     from classifier.folders import find_model
-    from pipeline.progress import waiting
 
     owner: Context = context.obj
     folder = find_model(model, owner.settings({}).models)
-    with waiting(f"reading {data.name}"):
-        examples = datasets.load(data)
-    for line in examples.notes:
-        note(line)
+    examples = labelled(data)
     columns = (rich.TextColumn("measuring"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
     with rich.Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=None)

@@ -22,16 +22,18 @@ pytestmark = pytest.mark.xdist_group("tensorflow")
 RATE = 0.5
 
 
-def stepped(radius: float) -> tuple[Any, Any]:
-    """The weights of a linear network after one step on a batch: as they are, and as they should be."""
+def stepped(radius: float, *, averaged: bool = False) -> tuple[Any, Any]:
+    """The weights of a linear network after one step on a batch, or their average: as they are, and should be."""
     chance = np.random.default_rng(1)
     pictures, targets = chance.normal(size=(8, 3)).astype(np.float32), np.eye(2, dtype=np.float32)[[0, 1] * 4]
     given = keras.Input((3,))
     network = keras.Model(given, keras.layers.Dense(2, use_bias=False)(given))
     before = network.get_weights()[0]
     trainee = SharpnessAware(network, radius)
-    trainee.compile(keras.optimizers.SGD(RATE), keras.losses.CategoricalCrossentropy(from_logits=True))
+    optimizer = keras.optimizers.SGD(RATE, use_ema=averaged, ema_overwrite_frequency=None)
+    trainee.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True))
     trainee.fit(pictures, targets, batch_size=8, verbose=0)
+    optimizer.finalize_variable_values(trainee.trainable_variables)
 
     def slope(weights: Any) -> Any:
         return pictures.T @ (softmax(pictures @ weights, axis=1) - targets) / len(pictures)
@@ -40,15 +42,16 @@ def stepped(radius: float) -> tuple[Any, Any]:
     return network.get_weights()[0], before - RATE * slope(climbed)
 
 
+@pytest.mark.parametrize("averaged", [False, True])
 @pytest.mark.parametrize("radius", [0.0, 0.5])
-def test_a_step_goes_down_by_the_slope_of_where_the_loss_rises_most(radius: float) -> None:
-    reached, wanted = stepped(radius)
+def test_a_step_goes_down_by_the_slope_of_where_the_loss_rises_most(radius: float, averaged: bool) -> None:
+    reached, wanted = stepped(radius, averaged=averaged)
     np.testing.assert_allclose(reached, wanted, atol=1e-5)
 
 
 def test_a_step_leads_to_the_same_place_on_jax() -> None:
     program = (
-        "from tests.classifier.test_sharpness import stepped; reached, wanted = stepped(0.5); "
+        "from tests.classifier.test_sharpness import stepped; reached, wanted = stepped(0.5, averaged=True); "
         "print(*(reached - wanted).ravel())"
     )
     done = subprocess.run(
