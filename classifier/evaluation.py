@@ -19,6 +19,7 @@ from contracts.messages import F32, U8
 
 VOTED: Final = "ferplus"  # the head that learns FER+'s votes; any other learns labels
 CHUNK: Final = 256
+TINY: Final = float(np.finfo(np.float32).tiny)
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,15 +59,17 @@ def choose_split(examples: Examples, split: str | None) -> str:
 
 
 def measure(
-    folder: Path, examples: Examples, split: str | None = None, *, head: str | None = None, robustness: bool = False,
+    folder: Path, examples: Examples, split: str | None = None, *, head: str | None = None,
+    among: tuple[str, ...] | None = None, robustness: bool = False,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Measured, Answers]:  # fmt: skip
     """Measures a model. Examples of emotions that it does not know are left out.
 
-    Without a `head`, the labels are compared with the answers of the head that learnt labels, and FER+'s votes with
-    those of the head that learnt votes, where the model has both.
-    `report` is told how many of how many pictures are done. Raises InputError for a split without a picture and for a
-    head that the model lacks.
+    With `among`, so are all but those of these emotions, and one of them is every answer: so it is compared with a
+    model that knows no more. Without a `head`, the labels are compared with the answers of the head that learnt labels,
+    and FER+'s votes with those of the head that learnt votes, where the model has both.
+    `report` is told how many of how many pictures are done. Raises InputError for a split without a picture, and for a
+    head or emotions that the model lacks.
     """
     card = read_card(folder)
     split = choose_split(examples, split)
@@ -74,7 +77,10 @@ def measure(
     if not len(chosen):
         raise InputError(f"the data set has no image in the split {split!r}")
     engine = Engine(folder, head=head or label_head(card))
-    classes = tuple(name for name in EMOTIONS if name in card.heads[head or label_head(card)].classes)
+    known = tuple(name for name in EMOTIONS if name in card.heads[head or label_head(card)].classes)
+    if unknown := [name for name in among or () if name not in known]:
+        raise InputError(f"the model {card.name} does not know {unknown[0]}: it knows {', '.join(known)}")
+    classes = tuple(name for name in known if among is None or name in among)
     chosen = chosen.of_classes(classes)
     if not len(chosen):
         raise InputError(f"the data set has no image of {', '.join(classes)} in the split {split!r}")
@@ -90,7 +96,8 @@ def measure(
             parts.append(by.classify(crops)[:, columns])
             done += len(images)
             report(done, total)
-        return np.concatenate(parts)
+        said = np.concatenate(parts)
+        return said if classes == known else said / np.maximum(said.sum(axis=1, keepdims=True), TINY)
 
     probabilities = answers(engine)
     heard = Answers(

@@ -104,7 +104,7 @@ def changed(
     return msgspec.structs.replace(
         recipe, phases=phases, batch_size=batch_size or recipe.batch_size,
         seed=recipe.seed if seed is None else seed,
-        classes=recipe.classes if classes is None else _classes(classes),
+        classes=recipe.classes if classes is None else emotions(classes),
         pretrained=recipe.pretrained and not from_scratch,
         blend=recipe.blend if blend is None else blend,
         radius=recipe.radius if radius is None else radius,
@@ -133,7 +133,8 @@ def part(text: str) -> tuple[int, int]:
     return which, count
 
 
-def _classes(text: str) -> tuple[str, ...]:
+def emotions(text: str) -> tuple[str, ...]:
+    """sad,happy -> (happy, sad), in our order. Raises InputError for what is no emotion, and for fewer than two."""
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     if unknown := [name for name in names if name not in EMOTIONS]:
         raise InputError(f"no emotion {unknown[0]!r}: there are {', '.join(EMOTIONS)}")

@@ -176,6 +176,9 @@ def evaluate(
     model: Model = "default",
     split: Split = None,
     head: Annotated[str | None, typer.Option(help="Measure this head only.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="On pictures of these emotions only, and no other answers: happy,sad,neutral.")
+    ] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness/--no-robustness", help="Also in the dark, blurred, small, and so on.")
     ] = True,
@@ -189,15 +192,17 @@ def evaluate(
 
     from classifier.evaluation import choose_split, measure
     from classifier.folders import find_model
+    from classifier.recipe import emotions
 
     owner: Context = context.obj
     folder = find_model(model, owner.settings({}).models)
+    among = None if classes is None else emotions(classes)
     examples = labelled(data)
     columns = (rich.TextColumn("measuring"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
     with rich.Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=None)
         found, answers = measure(
-            folder, examples, split, head=head, robustness=robustness,
+            folder, examples, split, head=head, among=among, robustness=robustness,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if report is not None:

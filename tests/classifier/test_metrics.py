@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from classifier import metrics
 from classifier.robustness import HARMS, harmed
+from contracts.messages import U8
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 ANSWERS = np.array([0, 0, 1, 1, 2, 2])
@@ -67,3 +68,23 @@ def test_a_harm_keeps_the_shape_changes_the_picture_and_repeats_itself(name: str
     assert once.dtype == np.uint8
     assert (once != images).mean() > 0.5
     np.testing.assert_array_equal(once, harmed(images, name))
+
+
+def test_boxes_beside_a_face_too_small_and_too_large_and_tilted_heads_are_what_they_are_called() -> None:
+    y, x = np.mgrid[:48, :48] - 23.5
+    bar = np.asarray(250 * np.exp(-(x**2) / 8 - y**2 / 50), np.uint8)  # upright, in the middle
+
+    def shape(picture: U8) -> tuple[float, float, float]:
+        """How far from the middle it is, how long, and by how many degrees it is tilted."""
+        mass = picture / picture.sum()
+        centre = np.array([(x * mass).sum(), (y * mass).sum()])
+        apart = np.stack([x - centre[0], y - centre[1]])
+        spread, axes = np.linalg.eigh(np.einsum("ihw,jhw,hw->ij", apart, apart, mass))
+        return float(np.hypot(*centre)), float(spread[1] ** 0.5), float(np.degrees(np.arctan(axes[0, 1] / axes[1, 1])))
+
+    _, length, _ = shape(bar)
+    found = {name: shape(harmed(bar[None], name)[0]) for name in ("off_centre", "close", "wide", "tilted")}
+    assert found["off_centre"] == pytest.approx((4.8, length, 0), abs=0.2)
+    assert found["close"] == pytest.approx((0, 1.2 * length, 0), abs=0.2)
+    assert found["wide"] == pytest.approx((0, length / 1.2, 0), abs=0.2)
+    assert (found["tilted"][0], found["tilted"][1], abs(found["tilted"][2])) == pytest.approx((0, length, 15), abs=0.2)

@@ -85,6 +85,7 @@ def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path, capsys: pyt
         (("train", "--finish", "a", "--from-scratch"), "--finish keeps to what the training was told: without --from"),
         (("train", "--data", "no.csv", "--output", "m"), "no data set at no.csv"),
         (("evaluate", "--data", "no.csv"), "no data set at no.csv"),
+        (("evaluate", "--data", "no.csv", "--classes", "happy,glad"), "no emotion 'glad': there are angry"),
         (("train", "--data", "x.csv", "--output", "m", "--architecture", "lenet"), "no architecture 'lenet'"),
     ],
 )
