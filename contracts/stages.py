@@ -13,6 +13,10 @@ class CropSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     The crop is the square around the centre of the face's box whose side is `scale` times the box's geometric mean
     side, moved down by `shift_y` times that side; what lies outside the picture repeats the picture's edge.
+
+    A head that is tilted by `upright` degrees or more is set upright, where the detector gives landmarks. One that is
+    tilted by half as much is left as it is, and in between it is turned back the more, the more it is tilted: nothing
+    jumps from one frame to the next. With 0 every head is set upright, with None none is.
     """
 
     height: int = 48
@@ -20,6 +24,7 @@ class CropSpec(msgspec.Struct, frozen=True, kw_only=True):
     channels: int = 1
     scale: float = 1.0
     shift_y: float = 0.0
+    upright: float | None = None
 
 
 class Source(Protocol):

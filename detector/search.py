@@ -58,9 +58,10 @@ def faces(picture: Picture, boxes: F32, scores: F32, landmarks: F32 | None, *, m
     kept = np.flatnonzero((side >= min_face) & inside)
     order = kept[np.argsort(-scores[kept], kind="stable")]
     boxes = np.ascontiguousarray(boxes[order])
+    landmarks = None if landmarks is None else np.ascontiguousarray(landmarks[order])
     return Faces(
         boxes=boxes,
         scores=np.clip(scores[order], 0.0, 1.0),
-        landmarks=None if landmarks is None else np.ascontiguousarray(landmarks[order]),
-        crops=crops.cut(picture, boxes, spec),
+        landmarks=landmarks,
+        crops=crops.cut(picture, boxes, spec, landmarks),
     )

@@ -14,7 +14,7 @@ from contracts.stages import CropSpec
 SPLITS: Final = {"train": 0, "public": 1, "private": 2}
 UNSPLIT: Final = 3  # the data set does not say
 
-FRAMING: Final = CropSpec(height=48, width=48, channels=1, scale=1.13, shift_y=-0.01)
+FRAMING: Final = CropSpec(height=48, width=48, channels=1, scale=1.13, shift_y=-0.01, upright=10.0)
 """How FER2013 is cut, relative to YuNet's face boxes: the medians that benchmarks/framing.py measures."""
 
 

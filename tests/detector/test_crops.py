@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import ModelError, StageError
-from contracts.messages import U8, Picture
+from contracts.messages import F32, U8, Picture
 from contracts.stages import CropSpec
-from detector.crops import cut
+from detector.crops import cut, tilts, turns
 
 COLOUR = CropSpec(channels=3)
 
@@ -119,12 +119,77 @@ def test_any_box_gives_a_crop(box: tuple[float, float, float, float], rows: int,
     assert (crops == 77).all()
 
 
+def turned(picture: Picture, degrees: float, about: tuple[float, float]) -> Picture:
+    """Clockwise."""
+    turn = cv2.getRotationMatrix2D(about, -degrees, 1)
+    return np.asarray(cv2.warpAffine(picture, turn, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def face(degrees: float, *, middle: tuple[float, float] = (224.0, 113.0), size: float = 40.0) -> F32:
+    """f32[1, 5, 2]: the landmarks of a face that is tilted clockwise."""
+    upright = np.array([(-0.5, -0.4), (0.5, -0.4), (0.0, 0.1), (-0.35, 0.6), (0.35, 0.6)]) * size
+    x, y = upright.T
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.asarray(np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=1)[None] + middle, np.float32)
+
+
+@pytest.mark.parametrize("degrees", [-170, -90, -30, -10, 10, 45, 120])
+def test_a_tilted_head_gives_the_crop_of_an_upright_one(astronaut: Picture, degrees: float) -> None:
+    box, spec = boxes((169, 53, 110, 120)), CropSpec(scale=1.13, shift_y=-0.01, upright=10)
+    (upright,), (back,) = (
+        cut(turned(astronaut, angle, (223.5, 112.5)), box, spec, face(angle))[:, 6:-6, 6:-6].astype(int)
+        for angle in (0, degrees)
+    )
+    assert np.abs(back - upright).mean() < 3
+    (left,) = cut(turned(astronaut, degrees, (223.5, 112.5)), box, CropSpec(scale=1.13, shift_y=-0.01), face(degrees))
+    assert np.abs(left[6:-6, 6:-6].astype(int) - upright).mean() > 6
+
+
+def test_a_head_that_is_hardly_tilted_is_cut_as_it_is(noise: Picture) -> None:
+    box, spec = boxes((60, 40, 50, 60)), CropSpec(upright=10)
+    for degrees in (-4.9, 0.0, 4.9):
+        assert np.array_equal(cut(noise, box, spec, face(degrees)), cut(noise, box, spec))
+
+
+@given(st.floats(-179, 179), st.floats(-2, 2), st.sampled_from([0.0, 1.0, 10.0, 60.0]))
+def test_heads_are_turned_back_gradually_and_never_too_far(degrees: float, more: float, upright: float) -> None:
+    spec = CropSpec(upright=upright)
+    (tilt,) = tilts(face(degrees))
+    assert tilt == pytest.approx(degrees, abs=0.01)
+    (one,), (other,) = turns(face(degrees), spec), turns(face(degrees + more), spec)
+    assert 0 <= one * np.sign(degrees) <= abs(degrees) + 0.01
+    assert abs(degrees) < upright or one == pytest.approx(degrees, abs=0.01)
+    if abs(degrees + more) < 179:
+        assert abs(one - other) <= 4 * abs(more) + 0.01
+    assert turns(face(degrees), CropSpec()) == [0.0]
+
+
+def test_in_profile_the_line_from_the_eyes_to_the_mouth_tells_the_tilt() -> None:
+    profile = face(0)
+    profile[0, :, 0] = [10, 14, 22, 11, 14]  # eyes and corners of the mouth nearly behind each other
+    profile[0, 1, 1] += 3  # so that their lines may have any direction: the eyes' falls by 37 degrees
+    assert abs(tilts(profile)[0]) < 10
+
+
+def test_any_landmarks_give_a_crop(noise: Picture) -> None:
+    spec = CropSpec(upright=10)
+    for landmarks in (np.zeros((1, 5, 2)), np.full((1, 5, 2), 1e9), np.random.default_rng(3).normal(0, 1e6, (1, 5, 2))):
+        assert cut(noise, boxes((10, 20, 48, 48)), spec, landmarks.astype(np.float32)).shape == (1, 48, 48, 1)
+
+
+def test_a_landmark_that_is_not_finite_is_the_frames_fault(noise: Picture) -> None:
+    with pytest.raises(StageError, match="not finite"):
+        cut(noise, boxes((0, 0, 10, 10)), CropSpec(upright=10), np.full((1, 5, 2), np.inf, np.float32))
+
+
 def test_a_box_that_is_not_finite_is_the_frames_fault(noise: Picture) -> None:
     with pytest.raises(StageError, match="not finite"):
         cut(noise, boxes((0, 0, float("nan"), 10)), CropSpec())
 
 
-@pytest.mark.parametrize("spec", [CropSpec(channels=2), CropSpec(height=0), CropSpec(scale=0.0)])
+@pytest.mark.parametrize(
+    "spec", [CropSpec(channels=2), CropSpec(height=0), CropSpec(scale=0.0), CropSpec(upright=-1.0)]
+)
 def test_a_card_that_cannot_be_met_is_the_models_fault(noise: Picture, spec: CropSpec) -> None:
     with pytest.raises(ModelError, match="card"):
         cut(noise, boxes((0, 0, 10, 10)), spec)

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.detectors import accuracy, watch
 from contracts.errors import StageError
@@ -101,6 +102,23 @@ def test_landmarks_lie_in_the_face(model_folder: Path, hopper: Picture) -> None:
     assert (faces.landmarks[0] < low + size).all()
     right_eye, left_eye, nose, *_ = faces.landmarks[0]
     assert right_eye[0] < nose[0] < left_eye[0]
+
+
+def test_a_tilted_head_is_cut_out_upright(model_folder: Path, hopper: Picture) -> None:
+    turn = cv2.getRotationMatrix2D((265, 224), 25, 1)
+    tilted = np.asarray(cv2.warpAffine(hopper, turn, hopper.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    where = ModelsSettings(folder=model_folder, download=False)
+
+    def crop(picture: Picture, upright: float | None) -> NDArray[np.float64]:
+        spec = CropSpec(scale=1.13, shift_y=-0.01, upright=upright)
+        (faces,) = open_detector(DetectorSettings(name="yunet"), where, spec, note=pytest.fail).detect([picture])
+        return faces.crops[0, :, :, 0].astype(float)
+
+    def alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+    assert alike(crop(tilted, 10), crop(hopper, 10)) > 0.9
+    assert alike(crop(tilted, None), crop(hopper, None)) < 0.8
 
 
 def test_both_detectors_frame_a_face_alike(model_folder: Path, astronaut: Picture, hopper: Picture) -> None:
