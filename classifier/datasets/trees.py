@@ -41,7 +41,10 @@ def read(root: Path) -> Examples:
     """
     root = _unwrapped(root)
     if {"cohn-kanade-images", "Emotion"} <= {folder.name for folder in _folders(root)}:
-        raise InputError(f"{root} is CK+ with whole pictures: cut the faces out, into a folder for each emotion")
+        raise InputError(
+            f"{root} is CK+ with whole pictures: put them into a folder for each emotion and cut the faces out, "
+            "with `affectstream data cut`"
+        )
     names = {_plain(folder.name) for folder in _folders(root)}
     splits = [folder for folder in _folders(root) if _plain(folder.name) in TRAIN | VALIDATION | TEST]
     parts = [(_split(folder, names), folder) for folder in splits] or [(UNSPLIT, root)]
@@ -81,8 +84,13 @@ def _labelled(folder: Path) -> Iterator[tuple[str | None, Path]]:
         name = _plain(inner.name)
         if name not in CLASSES:
             raise InputError(f"{inner} names no emotion: expected {', '.join(sorted(CLASSES))}")
-        files = (path for path in sorted(inner.rglob("*")) if path.suffix.lower() in IMAGES and path.is_file())
-        yield from ((CLASSES[name], path) for path in files if not path.name.startswith("."))
+        yield from ((CLASSES[name], path) for path in images(inner))
+
+
+def images(folder: Path) -> list[Path]:
+    """The files in a folder, and in those in it, that are called like pictures."""
+    files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGES and path.is_file())
+    return [path for path in files if not path.name.startswith(".")]
 
 
 def _split(folder: Path, names: set[str]) -> int:

@@ -1,22 +1,27 @@
-"""`affectstream data`: looking at a data set before anything is learnt from it."""
+"""`affectstream data`: looking at a data set before anything is learnt from it, and making one of photographs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from pipeline.commands import note
+from contracts.errors import InputError
+from pipeline.commands import Context, note
+from pipeline.commands.run import DetectorName
 
 DATA: Final = "FER2013 as .npz or .csv, or a folder with a folder of images for each class."
 Model = Annotated[str, typer.Option(help="A model's name or folder.")]
 Split = Annotated[str | None, typer.Option(help="train, public, private or all; public if the data has it, else all.")]
 
-data_app = typer.Typer(help="Look at labelled faces before training on them.", no_args_is_help=True)
+NAMED: Final = 5  # photographs, of those that gave no face
+
+data_app = typer.Typer(help="Look at labelled faces before training on them; cut them out.", no_args_is_help=True)
 
 
 @data_app.callback()
 def data() -> None:
-    """Look at labelled faces before training on them."""
+    """Look at labelled faces before training on them; cut them out."""
 
 
 @data_app.command()
@@ -37,6 +42,57 @@ def report(
         typer.echo(msgspec.json.encode(found).decode())
     else:
         _show(path, found)
+
+
+@data_app.command()
+def cut(
+    context: typer.Context,
+    photographs: Annotated[Path, typer.Argument(help="Folder with photographs, in folders of any depth.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write the faces into, laid out alike.")],
+    model: Model = "default",
+    detector: Annotated[
+        DetectorName | None,
+        typer.Option(help="Face detector; auto takes yunet where it can be had.", show_default="auto"),
+    ] = None,
+) -> None:
+    """Cut the largest face out of each photograph, as cameras' faces are cut out for a model.
+
+    Faces framed otherwise than a model knows them are read worse: train and evaluate on what this writes.
+    """
+    from rich import progress as rich
+    from rich.console import Console
+
+    from classifier.card import read_card
+    from classifier.datasets.trees import images
+    from classifier.folders import find_model
+    from detector import open_detector
+    from pipeline.cutting import cut_tree, make_empty
+
+    owner: Context = context.obj
+    settings = owner.settings({"detector.name": detector and detector.value, "classifier.model": model})
+    if not photographs.is_dir():
+        raise InputError(f"no folder {photographs}")
+    found = images(photographs)
+    if not found:
+        raise InputError(f"{photographs} has no pictures")
+    crop = read_card(find_model(settings.classifier.model, settings.models)).crop
+    make_empty(output)
+    finder = open_detector(settings.detector, settings.models, crop, note=note)
+    columns = (rich.TextColumn("cutting"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=len(found))
+        done = cut_tree(photographs, output, found, finder, lambda number: bar.update(task, completed=number))
+    for why, names in (("has no face", done.without), ("cannot be read", done.unreadable)):
+        for name in names[:NAMED]:
+            note(f"{name} {why}")
+        if len(names) > NAMED:
+            note(f"… and {len(names) - NAMED:,} more: each {why}")
+    if not done.faces:
+        raise InputError(f"{photographs}: no face was found in {done.photographs:,} photographs")
+    typer.echo(
+        f"{output}: {done.faces:,} faces of {done.photographs:,} photographs, {crop.width}x{crop.height}"
+        + (f"; {done.several:,} show several people, of whom the largest was taken" if done.several else "")
+    )
 
 
 def labelled(path: Path) -> Any:

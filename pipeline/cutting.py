@@ -1,0 +1,99 @@
+"""Photographs -> the faces in them, as the pipeline shows them to a model: what one of one's own is to learn from."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+
+from contracts.errors import InputError, StageError
+from contracts.messages import U8, Picture
+from contracts.stages import Detector
+
+
+class Cutting(msgspec.Struct, kw_only=True):
+    """What came of a folder of photographs, whose paths are told relative to it."""
+
+    photographs: int
+    faces: int = 0
+    several: int = 0  # of which the largest face was taken
+    without: list[str] = []
+    unreadable: list[str] = []
+
+
+def make_empty(folder: Path) -> None:
+    """Makes the folder, if need be. Raises InputError where it holds something or cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        filled = any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}") from None
+    if filled:
+        raise InputError(f"{folder} holds something already: name another folder")
+
+
+def cut_tree(
+    source: Path, output: Path, photographs: Sequence[Path], detector: Detector, report: Callable[[int], None]
+) -> Cutting:
+    """Writes the largest face of each photograph below `source` to the same place below `output`, as PNG.
+
+    A photograph that cannot be read and one without a face are left out, and named. `report` is told how many are done.
+    Raises InputError where `output` cannot be written to.
+    """
+    done = Cutting(photographs=len(photographs))
+    targets = _targets([path.relative_to(source) for path in photographs])
+    for number, (path, target) in enumerate(zip(photographs, targets, strict=True), 1):
+        crop = _largest(path, str(path.relative_to(source)), detector, done)
+        if crop is not None:
+            _write(output / target, crop)
+            done.faces += 1
+        report(number)
+    return done
+
+
+def _targets(paths: Sequence[Path]) -> list[Path]:
+    """a/b.jpg -> a/b.png, but a/b.jpg.png where there is an a/b.png as well."""
+    often = Counter(path.with_suffix("") for path in paths)
+    return [
+        path.with_suffix(".png") if often[path.with_suffix("")] == 1 else path.with_name(f"{path.name}.png")
+        for path in paths
+    ]
+
+
+def _largest(path: Path, name: str, detector: Detector, done: Cutting) -> U8 | None:
+    """The crop u8[H, W, C] of the largest face; None where there is none to be had, which is noted."""
+    picture = _read(path)
+    if picture is None:
+        done.unreadable.append(name)
+        return None
+    try:
+        (faces,) = detector.detect([picture])
+    except StageError:  # too small to be searched, or too large
+        done.unreadable.append(name)
+        return None
+    if not len(faces):
+        done.without.append(name)
+        return None
+    done.several += len(faces) > 1
+    largest = int(np.argmax(faces.boxes[:, 2] * faces.boxes[:, 3]))
+    return np.asarray(faces.crops[largest], np.uint8)
+
+
+def _read(path: Path) -> Picture | None:
+    """u8[rows, columns, 3] BGR, upright as the camera says; None where that cannot be."""
+    try:
+        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if picture is None else np.asarray(picture, np.uint8)
+
+
+def _write(path: Path, crop: U8) -> None:
+    _, data = cv2.imencode(".png", crop)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
