@@ -75,6 +75,7 @@ WAYS: Final[dict[str, Callable[[Recipe], Recipe]]] = {
     "softening, noise and mixup fade away over half": _distorted(_with(fading=0.5)),
     "no turning, moving, zooming": _distorted(_with(rotation=0.0, shift=0.0, zoom=0.0)),
     "turned, moved, zoomed, covered more": _distorted(lambda how: stronger(how, 1.0)),
+    "turned twice as far": _distorted(_times(2, "rotation")),
     "no change of light": _distorted(_with(brightness=0.0, contrast=0.0)),
     "no dropout": _with(options={"dropout": 0.0}),
     "twice the weight decay": _optimised(_times(2, "weight_decay")),
