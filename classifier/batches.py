@@ -4,12 +4,12 @@ Every batch is a function of the recipe's seed and the number of the step alone:
 with the very batches that it would have had, and batches can be made side by side.
 
 On TensorFlow they come from a tf.data pipeline, which works beside the training. On JAX all pictures lie in the
-device's memory and are distorted there: a GPU learns faster than a processor could distort.
+device's memory and are distorted there (`Resident`): a GPU learns faster than a processor could distort.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import keras
 import msgspec
@@ -38,18 +38,28 @@ def batches(
 
     Each of the `parts` (places of examples) has its slice of every batch: `classifier.parts.slices`.
     """
-    making = _Making(recipe=recipe, heads=tuple(heads), channels=channels, parts=parts or [np.arange(len(examples))])
-    make = _on_jax if keras.backend.backend() == "jax" else _on_tensorflow
-    return make(examples, making, size, first, last)
+    if keras.backend.backend() == "jax":
+        return Resident(examples, recipe, heads, size=size, channels=channels, parts=parts).batches(first, last)
+    data: Iterable[Batch] = _on_tensorflow(
+        examples, Making.of(examples, recipe, heads, channels, parts), size, first, last
+    )
+    return data
 
 
-class _Making(msgspec.Struct, frozen=True, kw_only=True):
+class Making(msgspec.Struct, frozen=True, kw_only=True):
     """How batches are made, wherever that is done."""
 
     recipe: Recipe
     heads: tuple[str, ...]
     channels: int
     parts: Sequence[I64]
+
+    @classmethod
+    def of(
+        cls, examples: Examples, recipe: Recipe, heads: Mapping[str, int], channels: int, parts: Sequence[I64] | None
+    ) -> Self:
+        """`parts` are all examples as one where there are none."""
+        return cls(recipe=recipe, heads=tuple(heads), channels=channels, parts=parts or [np.arange(len(examples))])
 
     @property
     def steps(self) -> int:
@@ -103,7 +113,7 @@ class _Making(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _on_tensorflow(examples: Examples, making: _Making, size: tuple[int, int], first: int, last: int) -> Any:
+def _on_tensorflow(examples: Examples, making: Making, size: tuple[int, int], first: int, last: int) -> Any:
     tf: Any = import_module("tensorflow")
     targets, steps = making.targets(examples), making.steps
 
@@ -121,18 +131,30 @@ def _on_tensorflow(examples: Examples, making: _Making, size: tuple[int, int], f
     return data.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(4)
 
 
-def _on_jax(examples: Examples, making: _Making, size: tuple[int, int], first: int, last: int) -> Iterator[Batch]:
-    jax: Any = import_module("jax")
-    images = jax.device_put(examples.pictures.read(np.arange(len(examples)), size))
-    targets = jax.device_put(making.targets(examples))
+class Resident:
+    """All pictures, and their targets, in the memory of the device that JAX computes on."""
 
-    def prepare(images: Any, targets: Any, places: Any, epoch: Any, at: Any) -> Batch:
-        chosen = places[at]
-        labels, votes, voted = (values[chosen] for values in targets)
-        return making.batch(images[chosen], (labels, votes, voted), epoch * making.steps + at)
+    def __init__(
+        self, examples: Examples, recipe: Recipe, heads: Mapping[str, int], *, size: tuple[int, int], channels: int,
+        parts: Sequence[I64] | None = None,
+    ) -> None:  # fmt: skip
+        put = import_module("jax").device_put
+        self.making: Final = Making.of(examples, recipe, heads, channels, parts)
+        self.held: Final = (
+            put(examples.pictures.read(np.arange(len(examples)), size)), put(self.making.targets(examples))
+        )  # fmt: skip
 
-    ordered, prepared = jax.jit(making.order), jax.jit(prepare)
-    for epoch in range(first, last):
-        places = ordered(epoch)
-        for at in range(making.steps):
-            yield prepared(images, targets, places, epoch, at)
+    def batch(self, held: Any, places: Any, step: Any) -> Batch:
+        """The batch of a step, of the examples at these places. `held` is this object's, given so that it is traced."""
+        images, targets = held
+        labels, votes, voted = (values[places] for values in targets)
+        return self.making.batch(images[places], (labels, votes, voted), step)
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Of the epochs from `first` up to `last`, one after the other."""
+        jax: Any = import_module("jax")
+        ordered, batch, steps = jax.jit(self.making.order), jax.jit(self.batch), self.making.steps
+        for epoch in range(first, last):
+            places = ordered(epoch)
+            for at in range(steps):
+                yield batch(self.held, places[at], epoch * steps + at)

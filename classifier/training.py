@@ -18,13 +18,14 @@ import numpy as np
 from classifier import evaluation, finishing, metrics
 from classifier.architectures import architecture
 from classifier.architectures.transfer import freeze
-from classifier.batches import batches
+from classifier.batches import Resident, batches
 from classifier.card import CARD_FILE, WEIGHTS_FILE, Training, read_card
 from classifier.checkpoints import Checkpoints, Run, State, write_run
 from classifier.copies import in_precision
 from classifier.datasets import I64, Examples
 from classifier.device import gpu, precision
 from classifier.distillation import Student, read_teacher
+from classifier.epochs import in_one_program, learn
 from classifier.evaluation import VOTED
 from classifier.fused import fused
 from classifier.mirrored import mirror, settle
@@ -181,7 +182,6 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         super().__init__()
         self.network = network
         self._recipe, self._training, self._held_out, self._heads = recipe, training, held_out, heads
-        self._parts = parts
         self._checkpoints, self._state, self._report, self._folder = checkpoints, state, report, folder
         self._trainee = network
         if teachers and recipe.distillation:
@@ -190,6 +190,9 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             )
         elif recipe.radius:
             self._trainee = SharpnessAware(network, recipe.radius)
+        self._shape: dict[str, Any] = {
+            "size": network.input_shape[1:3], "channels": network.input_shape[-1], "parts": parts
+        }  # fmt: skip
         self._steps = steps_of(parts, recipe.batch_size)
         self._columns = [EMOTIONS.index(name) for name in recipe.classes]
         self._restore = state.epoch > 0
@@ -209,12 +212,8 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             self._restore = False
         last = state.phase_began + phase.epochs
         if state.epoch < last and not state.stopped:
-            data = self._batches(state.epoch, last)
             self._began = time.monotonic() - state.seconds
-            self._trainee.fit(
-                data, initial_epoch=state.epoch, epochs=last, steps_per_epoch=self._steps, verbose=0, shuffle=False,
-                callbacks=[self],
-            )  # fmt: skip
+            self._learn(state.epoch, last)
         if self._recipe.watching.keep_best:
             self.network.set_weights(self._checkpoints.network(state.best_epoch).get_weights())
         elif phase.averaged:
@@ -222,12 +221,18 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             # Of pictures distorted as they were at the end: of others, the weights are not used to the statistics.
             settle_statistics(self.network, islice(self._batches(state.epoch, state.epoch + 1), STATISTICS))
 
+    def _learn(self, first: int, last: int) -> None:
+        if in_one_program():
+            pictures = Resident(self._training, self._recipe, self._heads, **self._shape)
+            learn(self._trainee, pictures, first=first, last=last, ended=self.on_epoch_end)
+        else:
+            self._trainee.fit(
+                self._batches(first, last), initial_epoch=first, epochs=last, steps_per_epoch=self._steps, verbose=0,
+                shuffle=False, callbacks=[self],
+            )  # fmt: skip
+
     def _batches(self, first: int, last: int) -> Any:
-        size, channels = self.network.input_shape[1:3], self.network.input_shape[-1]
-        return batches(
-            self._training, self._recipe, self._heads, size=size, channels=channels, first=first, last=last,
-            parts=self._parts,
-        )  # fmt: skip
+        return batches(self._training, self._recipe, self._heads, first=first, last=last, **self._shape)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._tell(self._state.epoch * self._steps + batch + 1)
