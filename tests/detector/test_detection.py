@@ -117,8 +117,7 @@ def test_a_tilted_head_is_cut_out_upright(model_folder: Path, hopper: Picture) -
     def alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
         return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
-    assert alike(crop(tilted, 10), crop(hopper, 10)) > 0.9
-    assert alike(crop(tilted, None), crop(hopper, None)) < 0.8
+    assert alike(crop(tilted, 10), crop(hopper, 10)) > alike(crop(tilted, None), crop(hopper, None)) + 0.2
 
 
 def test_both_detectors_frame_a_face_alike(model_folder: Path, astronaut: Picture, hopper: Picture) -> None:
