@@ -1,8 +1,8 @@
 """What cameras do to faces, done to labelled pictures: how much of the accuracy is left?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -43,14 +43,14 @@ def _small(picture: U8, *, side: int) -> U8:
     return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _moved(picture: U8, change: Any) -> U8:
+def _moved(picture: U8, change: Sequence[Sequence[float]]) -> U8:
     """Through an affine map [2, 3] about the middle, of which the last column is in shares of the side.
 
     Beyond the edge the edge goes on: what was around the face is not known.
     """
     height, width = picture.shape
     middle, size = np.array([width - 1, height - 1]) / 2, np.array([width, height])
-    turn = np.asarray(change, np.float64)
+    turn = np.array(change, np.float64)
     turn[:, 2] = turn[:, 2] * size + middle - turn[:, :2] @ middle
     return np.asarray(cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
@@ -58,7 +58,7 @@ def _moved(picture: U8, change: Any) -> U8:
 def _tilted(picture: U8, *, degrees: float) -> U8:
     """To the left or to the right: always the same for a picture."""
     angle = np.deg2rad(degrees if int(picture.sum()) % 2 else -degrees)
-    sine, cosine = np.sin(angle), np.cos(angle)
+    sine, cosine = float(np.sin(angle)), float(np.cos(angle))
     return _moved(picture, [[cosine, -sine, 0], [sine, cosine, 0]])
 
 
@@ -68,7 +68,7 @@ def _off_centre(picture: U8, *, by: float) -> U8:
     return _moved(picture, [[1, 0, by * np.cos(angle)], [0, 1, by * np.sin(angle)]])
 
 
-def _scaled_in_size(picture: U8, *, by: float) -> U8:
+def _zoomed(picture: U8, *, by: float) -> U8:
     return _moved(picture, [[by, 0, 0], [0, by, 0]])
 
 
@@ -84,8 +84,8 @@ HARMS: Final[Mapping[str, Harm]] = {
     "small_12": partial(_small, side=12),
     "tilted": partial(_tilted, degrees=15),
     "off_centre": partial(_off_centre, by=0.1),
-    "close": partial(_scaled_in_size, by=1.2),
-    "wide": partial(_scaled_in_size, by=1 / 1.2),
+    "close": partial(_zoomed, by=1.2),
+    "wide": partial(_zoomed, by=1 / 1.2),
 }
 """a quarter of the light; 90 of 255 brighter; a quarter of the contrast; Gaussian blur of 1.5 pixels and noise of 20 of
 255 at 48x48; JPEG of quality 10; faces of 24, 16 and 12 pixels, enlarged again; heads tilted by 15 degrees; and what

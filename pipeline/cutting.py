@@ -35,12 +35,12 @@ def make_empty(folder: Path) -> None:
 
 
 def cut_tree(
-    source: Path, output: Path, photographs: Sequence[Path], detector: Detector, report: Callable[[int], None]
+    source: Path, output: Path, photographs: Sequence[Path], detector: Detector, report: Callable[[int, int], None]
 ) -> Cutting:
     """Writes the largest face of each photograph below `source` to the same place below `output`, as PNG.
 
-    A photograph that cannot be read and one without a face are left out, and named. `report` is told how many are done.
-    Raises InputError where `output` cannot be written to.
+    A photograph that cannot be read and one without a face are left out, and named. `report` is told how many of
+    how many are done. Raises InputError where `output` cannot be written to.
     """
     done = Cutting(photographs=len(photographs))
     targets = _targets([path.relative_to(source) for path in photographs])
@@ -49,7 +49,7 @@ def cut_tree(
         if crop is not None:
             _write(output / target, crop)
             done.faces += 1
-        report(number)
+        report(number, len(photographs))
     return done
 
 

@@ -1,6 +1,5 @@
 """`affectstream data`: looking at a data set before anything is learnt from it, and making one of photographs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -59,14 +58,12 @@ def cut(
 
     Faces framed otherwise than a model knows them are read worse: train and evaluate on what this writes.
     """
-    from rich import progress as rich
-    from rich.console import Console
-
     from classifier.card import read_card
     from classifier.datasets.trees import images
     from classifier.folders import find_model
     from detector import open_detector
     from pipeline.cutting import cut_tree, make_empty
+    from pipeline.progress import counting
 
     owner: Context = context.obj
     settings = owner.settings({"detector.name": detector and detector.value, "classifier.model": model})
@@ -78,10 +75,8 @@ def cut(
     crop = read_card(find_model(settings.classifier.model, settings.models)).crop
     make_empty(output)
     finder = open_detector(settings.detector, settings.models, crop, note=note)
-    columns = (rich.TextColumn("cutting"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=len(found))
-        done = cut_tree(photographs, output, found, finder, lambda number: bar.update(task, completed=number))
+    with counting("cutting") as told:
+        done = cut_tree(photographs, output, found, finder, told)
     for why, names in (("has no face", done.without), ("cannot be read", done.unreadable)):
         for name in names[:NAMED]:
             note(f"{name} {why}")

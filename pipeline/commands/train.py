@@ -187,24 +187,18 @@ def evaluate(
 ) -> None:
     """Measure a classifier on labelled faces, through the engine that the pipeline uses."""
     import msgspec
-    from rich import progress as rich
-    from rich.console import Console
 
     from classifier.evaluation import choose_split, measure
     from classifier.folders import find_model
     from classifier.recipe import emotions
+    from pipeline.progress import counting
 
     owner: Context = context.obj
     folder = find_model(model, owner.settings({}).models)
     among = None if classes is None else emotions(classes)
     examples = labelled(data)
-    columns = (rich.TextColumn("measuring"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=None)
-        found, answers = measure(
-            folder, examples, split, head=head, among=among, robustness=robustness,
-            report=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+    with counting("measuring") as told:
+        found, answers = measure(folder, examples, split, head=head, among=among, robustness=robustness, report=told)
     if report is not None:
         from classifier.plots import draw
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from classifier import datasets
+from classifier.card import read_card
+from classifier.folders import bundled
 from contracts.messages import Picture
 from contracts.settings import DetectorSettings, ModelsSettings
-from contracts.stages import CropSpec
 from detector import open_detector
 from tests.detector.conftest import installed
 from tests.pipeline.test_training_commands import run
 
-FRAMING = CropSpec(height=48, width=48, channels=1, scale=1.13, shift_y=-0.01, upright=10)  # the default model's
+FRAMING = read_card(bundled()["default"]).crop
 
 
 @pytest.fixture(scope="module")
