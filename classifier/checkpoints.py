@@ -50,11 +50,13 @@ def write_run(folder: Path, run: Run) -> None:
 
 
 def read_run(folder: Path) -> Run:
-    """Reads `run.json`. Raises InputError where the folder holds no training."""
+    """Reads `run.json`. Raises InputError where the folder holds no training, or one of another version's recipe."""
     try:
         return msgspec.json.decode((folder / RUN_FILE).read_bytes(), type=Run)
     except OSError:
         raise InputError(f"no training in {folder}: {RUN_FILE} is missing") from None
+    except msgspec.ValidationError as error:
+        raise InputError(f"{folder / RUN_FILE} is not what this version of affectstream writes: {error}") from None
     except msgspec.DecodeError as error:
         raise InputError(f"{folder / RUN_FILE} is damaged: {error}") from None
 

@@ -19,8 +19,10 @@ class Cutting(msgspec.Struct, kw_only=True):
     photographs: int
     faces: int = 0
     several: int = 0  # of which the largest face was taken
-    without: list[str] = []
-    unreadable: list[str] = []
+    left_out: dict[str, list[str]] = {}  # why -> photographs
+
+    def leave_out(self, name: str, why: str) -> None:
+        self.left_out.setdefault(why, []).append(name)
 
 
 def make_empty(folder: Path) -> None:
@@ -39,7 +41,7 @@ def cut_tree(
 ) -> Cutting:
     """Writes the largest face of each photograph below `source` to the same place below `output`, as PNG.
 
-    A photograph that cannot be read and one without a face are left out, and named. `report` is told how many of
+    A photograph that cannot be searched and one without a face are left out, and named. `report` is told how many of
     how many are done. Raises InputError where `output` cannot be written to.
     """
     done = Cutting(photographs=len(photographs))
@@ -66,15 +68,15 @@ def _largest(path: Path, name: str, detector: Detector, done: Cutting) -> U8 | N
     """The crop u8[H, W, C] of the largest face; None where there is none to be had, which is noted."""
     picture = _read(path)
     if picture is None:
-        done.unreadable.append(name)
+        done.leave_out(name, "cannot be read")
         return None
     try:
         (faces,) = detector.detect([picture])
-    except StageError:  # too small to be searched, or too large
-        done.unreadable.append(name)
+    except StageError:
+        done.leave_out(name, "is too small or too large to be searched")
         return None
     if not len(faces):
-        done.without.append(name)
+        done.leave_out(name, "has no face")
         return None
     done.several += len(faces) > 1
     largest = int(np.argmax(faces.boxes[:, 2] * faces.boxes[:, 3]))

@@ -77,7 +77,7 @@ def cut(
     finder = open_detector(settings.detector, settings.models, crop, note=note)
     with counting("cutting") as told:
         done = cut_tree(photographs, output, found, finder, told)
-    for why, names in (("has no face", done.without), ("cannot be read", done.unreadable)):
+    for why, names in done.left_out.items():
         for name in names[:NAMED]:
             note(f"{name} {why}")
         if len(names) > NAMED:

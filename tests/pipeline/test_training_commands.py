@@ -80,6 +80,8 @@ def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path, capsys: pyt
         (("train",), "--data and --output are needed"),
         (("train", "--resume", "nowhere"), "no training in nowhere: run.json is missing"),
         (("train", "--finish", "nowhere"), "no training in nowhere: run.json is missing"),
+        (("train", "--resume", "old"), "old/run.json is not what this version of affectstream writes: "),
+        (("train", "--resume", "half"), "half/run.json is damaged: "),
         (("train", "--resume", "a", "--finish", "a"), "one of both"),
         (("train", "--resume", "a", "--batch-size", "8"), "--resume keeps to what the training was told: without --ba"),
         (("train", "--finish", "a", "--from-scratch"), "--finish keeps to what the training was told: without --from"),
@@ -94,6 +96,9 @@ def test_what_cannot_be_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    for name, text in (("old", '{"recipe": {"architecture": "fern", "cutmix": 1.0}}'), ("half", '{"recipe": {"arch')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(text)
     code, out, err = run(capsys, *arguments)
     assert code == 2
     assert not out
