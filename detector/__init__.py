@@ -20,7 +20,7 @@ DETECTORS: Final = {
 
 HAAR_COSTS: Final = (
     "until then the Haar detector steps in, which finds 88 % of frontal faces where YuNet finds all, "
-    "and a third of those that are small or turned away"
+    "and a quarter of those that are small or turned away"
 )
 
 _Opener = Callable[[DetectorSettings, ModelsSettings, CropSpec], Detector]

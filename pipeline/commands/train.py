@@ -16,7 +16,7 @@ def train(
     data: Annotated[Path | None, typer.Option(help=f"Data set: {DATA}")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write the model into.")] = None,
     architecture: Annotated[str, typer.Option(help="Network.")] = "fern",
-    preset: Annotated[str | None, typer.Option(help="Recipe: ours, or the paper's as paper.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Recipe: ours, paper, or another of the network's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Learn these emotions only: happy,sad,neutral.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="Learn from this model as well, or from several: name or folder.")

@@ -4,51 +4,74 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 import yaml
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from contracts.rows import Rows
 from contracts.settings import StorageSettings
 from storage import open_store
 from tests.services.postgres import MISSING, PASSWORD, postgres_programs, postgres_server
 from tests.services.processes import free_port
 from tests.services.redis import MISSING as NO_REDIS
 from tests.services.redis import redis_program
+from tests.storage.samples import observation, run
 
 ROOT = Path(__file__).parents[2]
 AWKWARD = "it's a \\ $secret"
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """The URL of the database that the script has made, for its writer."""
+@contextmanager
+def made() -> Iterator[URL]:
+    """A server of its own with the database that the script has made; the address for its writer."""
     programs = postgres_programs()
     if programs is None:
         pytest.skip(MISSING)
     with postgres_server() as url:
         server = make_url(url)
         environment = {
-            **os.environ, "PATH": f"{programs}:{os.environ['PATH']}",
-            "POSTGRES_USER": "postgres", "PGPASSWORD": PASSWORD, "PGHOST": "127.0.0.1", "PGPORT": str(server.port),
+            **administration(server), "POSTGRES_USER": "postgres",
             "DATABASE_PASSWORD": AWKWARD, "READER_PASSWORD": "reads",
         }  # fmt: skip
         script = ROOT / "docker" / "postgres-roles.sh"
         assert os.access(script, os.X_OK)
         subprocess.run([script], env=environment, check=True, capture_output=True)
-        writer = server.set(username="affectstream", password=AWKWARD, database="affectstream")
-        yield writer.render_as_string(hide_password=False)
+        yield server.set(username="affectstream", password=AWKWARD, database="affectstream")
+
+
+def administration(server: URL) -> dict[str, str]:
+    """The environment in which Postgres' programs reach the server as its superuser."""
+    return {
+        **os.environ, "PATH": f"{postgres_programs()}:{os.environ['PATH']}",
+        "PGUSER": "postgres", "PGPASSWORD": PASSWORD, "PGHOST": "127.0.0.1", "PGPORT": str(server.port),
+    }  # fmt: skip
+
+
+def written(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def reading(url: URL) -> Engine:
+    """As the user that may read."""
+    return create_engine(url.set(drivername="postgresql+psycopg2", username="affectstream_grafana", password="reads"))
 
 
 @pytest.fixture(scope="module")
-def reader(database: str) -> Iterator[Engine]:
+def database() -> Iterator[URL]:
+    with made() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def reader(database: URL) -> Iterator[Engine]:
     """After the workers have made the tables."""
-    open_store(StorageSettings(url=database)).close()
-    url = make_url(database).set(drivername="postgresql+psycopg2", username="affectstream_grafana", password="reads")
-    engine = create_engine(url)
+    open_store(StorageSettings(url=written(database))).close()
+    engine = reading(database)
     yield engine
     engine.dispose()
 
@@ -80,10 +103,32 @@ def test_the_reader_changes_nothing(reader: Engine) -> None:
                 connection.execute(text(statement))
 
 
-def test_strangers_do_not_come_in(reader: Engine, database: str) -> None:
-    admin = make_url(database).set(
-        drivername="postgresql+psycopg2", username="postgres", password=PASSWORD, database="postgres"
-    )
+def test_a_dump_fills_a_server_whose_volume_is_empty(tmp_path: Path) -> None:
+    dump, rows = tmp_path / "affectstream.dump", Rows(observations=[observation(seq) for seq in range(3)])
+    with made() as url:
+        with open_store(StorageSettings(url=written(url))) as store:
+            store.start_run(run())
+            store.write(rows)
+        with dump.open("wb") as file:
+            saving = ["pg_dump", "-Fc", "affectstream"]
+            subprocess.run(saving, env=administration(url), stdout=file, check=True)
+    with made() as url:
+        with dump.open("rb") as file:
+            restoring = ["pg_restore", "-d", "affectstream", "--clean", "--if-exists"]
+            subprocess.run(restoring, env=administration(url), stdin=file, check=True, capture_output=True)
+        engine = reading(url)
+        with engine.connect() as connection:
+            moments = connection.scalar(text("SELECT count(*) FROM person_moment"))
+        with engine.connect() as connection, pytest.raises(SQLAlchemyError, match="permission denied"):
+            connection.execute(text("SELECT * FROM observation"))
+        engine.dispose()
+        assert moments == len(rows.observations)
+        with open_store(StorageSettings(url=written(url))) as store:  # the workers go on
+            store.write(rows)
+
+
+def test_strangers_do_not_come_in(reader: Engine, database: URL) -> None:
+    admin = database.set(drivername="postgresql+psycopg2", username="postgres", password=PASSWORD, database="postgres")
     engine = create_engine(admin)
     with engine.begin() as connection:
         connection.execute(text("CREATE ROLE stranger LOGIN PASSWORD 'x'"))
