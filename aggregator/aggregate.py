@@ -14,6 +14,8 @@ from contracts.messages import FrameEmotions, RunEnded, Tombstone
 from contracts.rows import DeadLetter, Observation, Person, Rows, Seven, StressEpisode
 from contracts.settings import AggregatorSettings, PrivacySettings
 
+BLIND: Final = 10
+"""After so many tombstones in a row faces may be lost: a face cannot be missed in one, but somewhere it must end."""
 REMEMBERED_RUNS: Final = 64
 """So many finished runs are remembered, to recognise what is delivered again after the end of its run."""
 
@@ -25,6 +27,8 @@ class RunState(msgspec.Struct):
     windows: Windows
     next_seq: int = 0
     now: int = 0  # event time of the last applied frame
+    looked_at: int = 0  # event time of the last one that was no tombstone
+    blind: int = 0  # tombstones since
     early: dict[int, FrameEmotions | Tombstone] = {}
     faces: list[Followed] = []
     people: int = 0
@@ -121,13 +125,17 @@ class Aggregator:
         while (frame := run.early.pop(run.next_seq, None)) is not None:
             run.next_seq += 1
             # Event time does not go back within a run; a clock that was set back must not undo what was counted.
-            before, run.now = run.now, max(run.now, frame.captured_at)
+            run.now = max(run.now, frame.captured_at)
             run.windows.count_frame(run.now)
             if isinstance(frame, Tombstone):
                 rows.dead_letters.append(_dead_letter(frame))
+                run.blind += 1
+                if run.blind > BLIND:
+                    self._forget_lost(run, run.now, rows)
             else:
-                self._forget_lost(run, before, rows)
+                self._forget_lost(run, run.looked_at, rows)
                 self._apply(frame, run, rows)
+                run.looked_at, run.blind = run.now, 0
             self._close_windows(run, min([run.now, *(face.settled for face in run.faces)]), rows)
         if run.ends_at is not None and run.next_seq >= run.ends_at:
             for face in run.faces:
@@ -151,12 +159,12 @@ class Aggregator:
                 span, ended = self._reader.follow(face, probabilities, run.now)
                 self._credit(face, span, run)
                 if ended is not None:
-                    rows.episodes.append(self._episode(face, run, ended))
+                    face.waiting_episodes.append(ended)
             face.waiting.append(self._observation(frame, index, face, run.now))
             if not face.person_id and face.observations >= self._settings.min_hits:
                 self._recognise(face, run, rows)
             if face.person_id:
-                self._release(face, rows)
+                self._release(face, run, rows)
 
     def _recognise(self, face: Followed, run: RunState, rows: Rows) -> None:
         """The face was seen often enough to be a person."""
@@ -167,10 +175,12 @@ class Aggregator:
         face.waiting_spans = []
         rows.people.append(self._person(face, run))
 
-    def _release(self, face: Followed, rows: Rows) -> None:
-        """The observations that waited for their person are final."""
+    def _release(self, face: Followed, run: RunState, rows: Rows) -> None:
+        """What waited for its person is final. A face that never became one has had no episodes."""
         rows.observations.extend(msgspec.structs.replace(row, person_id=face.person_id) for row in face.waiting)
-        face.waiting = []
+        if face.person_id:
+            rows.episodes.extend(self._episode(face, run, episode) for episode in face.waiting_episodes)
+        face.waiting, face.waiting_episodes = [], []
 
     def _credit(self, face: Followed, span: Span, run: RunState) -> None:
         if face.person_id:
@@ -183,7 +193,7 @@ class Aggregator:
         run.windows.add(face.person_id, [span])
 
     def _forget_lost(self, run: RunState, before: int, rows: Rows) -> None:
-        """Lets the faces go that were missed in the frame `before` and not seen for longer than the setting.
+        """Lets the faces go that were missed in the frame `before`, and not seen for longer than the setting.
 
         A face must have been missed, for a slow camera may well show less than one frame in that time.
         """
@@ -203,9 +213,9 @@ class Aggregator:
             self._count(face, span, run)
             if face.episode is not None:
                 face.episode.add(span)
-                rows.episodes.append(self._episode(face, run, face.episode))
+                face.waiting_episodes.append(face.episode)
             rows.people.append(self._person(face, run))
-        self._release(face, rows)
+        self._release(face, run, rows)
 
     def _close_windows(self, run: RunState, settled: int | None, rows: Rows) -> None:
         """Closes what ends by `settled`, or everything if that is None."""

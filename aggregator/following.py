@@ -50,6 +50,7 @@ class Followed(msgspec.Struct):
     episode: Episode | None = None
     waiting: list[Observation] = []
     waiting_spans: list[Span] = []
+    waiting_episodes: list[Episode] = []
 
     @property
     def settled(self) -> int:

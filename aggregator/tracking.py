@@ -2,7 +2,7 @@
 
 As in SORT (Bewley et al., "Simple Online and Realtime Tracking", 2016), but with times in seconds instead of frames, so
 that the result does not hang on the frame rate: each track predicts where its face is now, every pair of track and
-detection has a cost, and the cheapest assignment of all pairs together wins.
+detection has a cost, as has being left alone, and the cheapest assignment of all together wins.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,12 @@ STRETCH_GROWTH: Final = 0.35
 # An unseen face is expected to slow down with this time constant, in seconds; its velocity is averaged over this time.
 SLOWING: Final = 0.5
 VELOCITY_MEMORY: Final = 0.15
-FORBIDDEN: Final = 1e6
+# Frames that come in bursts, as a network delivers them, are taken to be so many seconds apart when a velocity is
+# measured: a pixel of jitter in a millisecond is none.
+SHORTEST: Final = 0.02
+# What it costs to leave a track without a face, and that face without a track. Most pairs cost less. Were it more, the
+# track of a face that stands still would be handed to a newcomer, for the sake of one pair more elsewhere.
+ALONE: Final = 3.0
 
 
 class Track(msgspec.Struct):
@@ -56,8 +61,8 @@ class Track(msgspec.Struct):
         if elapsed > 0:
             # The first measurements are averaged, later ones are forgotten exponentially.
             gain = max(elapsed / (elapsed + VELOCITY_MEMORY), 1 / (self.hits + 1))
-            self.vx += gain * ((x - self.x) / elapsed - self.vx)
-            self.vy += gain * ((y - self.y) / elapsed - self.vy)
+            self.vx += gain * ((x - self.x) / max(elapsed, SHORTEST) - self.vx)
+            self.vy += gain * ((y - self.y) / max(elapsed, SHORTEST) - self.vy)
         self.x, self.y, self.width, self.height = x, y, width, height
         self.seen_at = now
         self.hits += 1
@@ -72,7 +77,7 @@ def assign(tracks: Sequence[Track], boxes: F32, now: int) -> list[int | None]:
     cost = _costs(tracks, boxes.astype(np.float64), now)
     answer: list[int | None] = [None] * len(boxes)
     for track, box in zip(*linear_sum_assignment(cost), strict=True):
-        if cost[track, box] < FORBIDDEN:
+        if cost[track, box] < ALONE:
             answer[int(box)] = int(track)
     return answer
 
@@ -88,8 +93,8 @@ def _costs(tracks: Sequence[Track], boxes: F64, now: int) -> F64:
     distance = np.linalg.norm(centre[:, None] - found_centre[None], axis=2) / (side[:, None] + found_side[None]) * 2
     stretch = np.abs(np.log(np.maximum(found_side, 1e-3))[None] - np.log(np.maximum(side, 1e-3))[:, None])
     cost = distance + stretch + 1 - _overlap(centre, size, found_centre, found_size)
-    cost[(distance > REACH + REACH_GROWTH * unseen) | (stretch > STRETCH + STRETCH_GROWTH * unseen)] = FORBIDDEN
-    return np.asarray(cost)
+    cost[(distance > REACH + REACH_GROWTH * unseen) | (stretch > STRETCH + STRETCH_GROWTH * unseen)] = ALONE
+    return np.minimum(cost, ALONE)
 
 
 def _overlap(centre: F64, size: F64, found_centre: F64, found_size: F64) -> F64:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.aggregator.scenes import Face, film, people, shows, watch
+from contracts.messages import Tombstone
+from tests.aggregator.scenes import START, Face, film, frame, make, people, shows, watch
 
 HAPPY, SAD = shows(happy=0.9), shows(sad=0.9)
 
@@ -48,6 +49,55 @@ def test_two_neighbours_are_told_apart_for_minutes() -> None:
 def test_a_slow_camera_keeps_its_people() -> None:
     rows = watch(film(lambda t: [(200, 200, 80, HAPPY)], seconds=60, fps=0.5))
     assert people(rows) == {"run.1": 30}
+
+
+def test_a_face_that_stands_still_is_not_handed_to_a_newcomer() -> None:
+    def scene(t: float) -> list[Face]:
+        there: list[Face] = [(200, 200, 100, HAPPY)]
+        if t < 1:
+            there.append((110, 200, 100, SAD))  # is hidden, and another comes out on the other side
+        elif t >= 1.5:
+            there.append((263, 200, 100, SAD))
+        return there
+
+    rows = watch(film(scene, seconds=4))
+    (standing,) = {row.person_id for row in rows.observations if row.x == 150}
+    assert people(rows)[standing] == 100
+
+
+@pytest.mark.parametrize("together", [2, 3])
+def test_frames_that_come_in_bursts_split_nobody(together: int) -> None:
+    def scene(seq: int) -> list[Face]:
+        shake = 1.5 * (-1) ** seq
+        return [(200 + shake, 200, 60, HAPPY), (400 - shake, 210, 60, SAD)]
+
+    frames = [
+        frame(seq, seq // together * together / 25 + seq % together * 0.001, scene(seq))
+        for seq in range(100 * together)
+    ]
+    assert people(watch(frames)) == {"run.1": len(frames), "run.2": len(frames)}
+
+
+def dead(seq: int, seconds: float) -> Tombstone:
+    at = START + round(seconds * 1e9)
+    return Tombstone(camera_id="door", run_id="run", seq=seq, captured_at=at, stage="detect", reason="broken")
+
+
+def test_a_frame_that_nobody_could_look_into_has_missed_nobody() -> None:
+    faces = [(200.0, 200.0, 80.0, HAPPY)]
+    frames = [dead(seq, 2 * seq) if seq == 5 else frame(seq, 2 * seq, faces) for seq in range(10)]
+    assert people(watch(frames)) == {"run.1": 9}
+
+
+def test_dead_frames_do_not_keep_windows_open_for_ever() -> None:
+    aggregator = make()
+    rows = watch([frame(seq, seq / 25, [(200, 200, 80, HAPPY)]) for seq in range(25)], aggregator)
+    aggregator, closed = make(), 0
+    for seq in range(25 * 60):
+        one = frame(seq, seq / 25, [(200, 200, 80, HAPPY)]) if seq < 25 else dead(seq, seq / 25)
+        closed += len(aggregator.add(one).windows)
+    assert rows.windows
+    assert closed >= 6  # of ten seconds each, of the camera and of who was there
 
 
 def test_a_face_seen_too_briefly_is_stored_but_is_no_person() -> None:

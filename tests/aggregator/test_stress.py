@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.aggregator.scenes import SECOND, START, Face, Scene, camera, film, shows, watch
+from tests.aggregator.scenes import SECOND, START, Face, Scene, camera, film, make, shows, watch
 
 
 def stressed_between(begin: float, end: float, level: float = 1.0) -> Scene:
@@ -44,6 +44,18 @@ def test_the_stress_ratio_is_the_time_in_the_episode_at_any_frame_rate(fps: floa
     ratio = camera(rows, 60)[0].stress_ratio
     assert ratio == pytest.approx((episode.ended_at - episode.started_at) / SECOND / 40, abs=0.01)
     assert ratio == pytest.approx((3 * math.log(0.9933 / 0.35) + 20 - (5 + 3 * math.log(2) + 2)) / 40, abs=0.03)
+
+
+def test_an_episode_of_a_face_that_is_not_a_person_yet_waits_for_it() -> None:
+    def brief(t: float) -> list[Face]:
+        return [(200, 200, 80, shows(angry=0.9) if t < 8 else shows())]
+
+    rows = watch(film(brief, seconds=16, fps=0.25))  # stressed in the second frame, a person in the third
+    (episode,) = rows.episodes
+    assert (episode.person_id, seconds(episode.started_at)) == ("run.1", 4)
+    alone = watch(film(lambda t: brief(t) if t < 12 else [], seconds=40, fps=0.25), make(min_hits=4))
+    assert not alone.episodes
+    assert {row.person_id for row in alone.observations} == {""}
 
 
 def test_a_short_burst_is_no_stress() -> None:
