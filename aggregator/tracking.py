@@ -94,7 +94,7 @@ def _costs(tracks: Sequence[Track], boxes: F64, now: int) -> F64:
     stretch = np.abs(np.log(np.maximum(found_side, 1e-3))[None] - np.log(np.maximum(side, 1e-3))[:, None])
     cost = distance + stretch + 1 - _overlap(centre, size, found_centre, found_size)
     cost[(distance > REACH + REACH_GROWTH * unseen) | (stretch > STRETCH + STRETCH_GROWTH * unseen)] = ALONE
-    return np.minimum(cost, ALONE)
+    return np.asarray(np.minimum(cost, ALONE))
 
 
 def _overlap(centre: F64, size: F64, found_centre: F64, found_size: F64) -> F64:

@@ -6,13 +6,22 @@ from typing import Final
 
 WEBCAM: Final = r"\d+|webcam(:.*)?|/dev/video\d+"
 STREAM: Final = r"(rtsps?|https?|rtmps?|udp|tcp|srt)://.*"
-SECRETS = r"(?:[a-z]*(?:passw(?:or)?d|passwd|pwd|passphrase|token|secret|signature|api_?key)|pass|pw|key|auth|sig)"
+SECRETS: Final = (
+    r"(?:[a-z]*(?:passw(?:or)?d|passwd|pwd|passphrase|token|secret|signature|api_?key)|pass|pw|key|auth|sig)"
+)
+HARMLESS: Final = {
+    "camera", "cameraid", "ch", "channel", "codec", "compression", "end", "endtime", "fps", "framerate", "height", "id",
+    "profile", "proto", "quality", "resolution", "size", "start", "starttime", "stream", "streamtype", "subtype", "t",
+    "transport", "type", "unicast", "videocodec", "width",
+}  # fmt: skip
+"""Parameters of a query that may be shown. Cameras call passwords by many names, so of all others the value goes."""
 
 
 def redact(address: str) -> str:
     """The address without its credentials, fit for messages, logs and the database.
 
-    What stands before an @ goes, and the values of parameters that carry secrets, also in addresses that are mistyped.
+    What stands before an @ goes, and the values of parameters, but for those that are known to be harmless; also in
+    addresses that are mistyped.
 
         >>> redact("rtsp://admin:pa/ss@cam/live?token=abc&channel=1")
         'rtsp://***@cam/live?token=***&channel=1'
@@ -21,9 +30,18 @@ def redact(address: str) -> str:
     authority = rest.split("/", 1)[0]
     if "@" in authority and (scheme or ":" in authority):
         rest = "***@" + rest[authority.rindex("@") + 1 :]
-    elif "@" in rest and re.search(r":(?!\d*$)", authority):  # a password with a slash in it, typed as it is
+    elif (
+        "@" in rest and ":" in authority
+    ):  # a password with a slash in it, typed as it is; or a port, and an @ in the path
         rest = "***@" + rest[rest.rindex("@") + 1 :]
-    return scheme + re.sub(rf"(?i)(?<![a-z])({SECRETS})=[^&;#\s]*", r"\1=***", rest)
+    path, mark, query = rest.partition("?")
+    path = re.sub(rf"(?i)(?<![a-z])({SECRETS})=[^&;#\s]*", r"\1=***", path)
+    return scheme + path + mark + re.sub(r"([^?&;#=\s]+)=([^&;#\s]*)", _harmless, query)
+
+
+def _harmless(parameter: re.Match[str]) -> str:
+    name, value = parameter.groups()
+    return f"{name}={value}" if name.lower().replace("_", "") in HARMLESS else f"{name}=***"
 
 
 def clean_camera_id(name: str) -> str:

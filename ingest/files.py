@@ -98,7 +98,8 @@ class Clock:
 
     def __init__(self, interval: int) -> None:
         self._interval = interval
-        self._zero: int | None = None
+        self._zero: int | None = None  # of the presentation times, in ns, once there was one
+        self._any = False
         self._at = 0
         self.end = 0.0  # presentation time at which the latest picture ends, in seconds
         self.last_frame = interval  # how long the latest picture lasts, in ns
@@ -110,10 +111,11 @@ class Clock:
 
     def at(self, frame: VideoFrame) -> int:
         """ns from the first picture to this one. Where times are missing or start again, the count goes on."""
-        due = 0 if self._zero is None else self._at + self.last_frame
+        due = self._at + self.last_frame if self._any else 0
+        self._any = True
         base = frame.time_base
         if frame.pts is None or base is None:
-            self._zero, self._at = self._zero or 0, due
+            self._at = due
             return due
         shown = frame.pts * base.numerator * SECOND // base.denominator
         if self._zero is None or shown - self._zero < self._at - SECOND:

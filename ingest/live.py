@@ -11,7 +11,7 @@ from typing import TypeAlias
 from contracts.errors import SourceError
 from contracts.messages import Frame, Picture, RunEnded, RunStarted
 from contracts.settings import IngestSettings
-from ingest.runs import Run
+from ingest.runs import SECOND, Run
 
 log = logging.getLogger("affectstream.ingest")
 
@@ -154,6 +154,9 @@ class LiveSource:
                     why = "closed"
                 elif isinstance(taken, str):
                     why = taken
+                elif run.frames and taken[1] < run.latest - SECOND:
+                    # Event time does not go back within a run: it would stand still until the clock has caught up.
+                    why = "the clock was set back"
                 else:
                     shot, captured_at = taken
                     picture, jpeg = shot()

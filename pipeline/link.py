@@ -52,6 +52,8 @@ class Link:
         self._say: Final = say
         self._lock: Final = threading.Lock()
         self._away = False
+        if settings.url.startswith("unix:"):
+            raise SettingsError("redis.url: a Unix socket is not supported; give redis://HOST:PORT/0")
         try:
             self.redis: Final[Redis] = Redis.from_url(
                 settings.url, client_name=name, retry=Retry(NoBackoff(), 0), retry_on_timeout=False,
@@ -62,7 +64,7 @@ class Link:
                 f"redis.url is no Redis address (redis://HOST:PORT/0): {type(error).__name__}"
             ) from None
         where = self.redis.connection_pool.connection_kwargs
-        self.place: Final[str] = str(where.get("path") or f"{where.get('host')}:{where.get('port', 6379)}")
+        self.place: Final[str] = f"{where.get('host')}:{where.get('port', 6379)}"
         """Where Redis is, without credentials."""
 
     def open(self, *, wait: bool = True, beat: Callable[[], None] = lambda: None) -> None:

@@ -299,6 +299,28 @@ def test_a_film_on_a_web_server_plays_at_its_own_pace_and_then_again(tmp_path: P
     assert 0.7e9 < first[-1].captured_at - first[0].captured_at < 3e9
 
 
+def test_a_clock_that_is_set_back_begins_a_new_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, ahead = time.time_ns, [3600 * 10**9]
+    monkeypatch.setattr("ingest.live.time.time_ns", lambda: now() + ahead[0])
+
+    def pictures(stop: threading.Event) -> Generator[Shot, None, None]:
+        while not stop.wait(0.02):
+            yield lambda: (np.zeros((8, 8, 3), np.uint8), b"")
+
+    source = LiveSource("cam", "cam", IngestSettings(reconnect_first=0.05, reconnect_max=0.1), pictures)
+
+    def enough(events: Events) -> bool:
+        if len(frames(events)) == 5:
+            ahead[0] = 0
+        return len(runs(events)) == 2 and len(frames(events)) >= 12
+
+    events = watch(source, enough)
+    first, second = ([shot for shot in frames(events) if shot.run_id == run_id] for run_id in runs(events))
+    assert next(event for event in events if isinstance(event, RunEnded)).error == "the clock was set back"
+    assert first[0].captured_at - second[-1].captured_at > 3000 * 10**9
+    assert second[-1].captured_at - second[0].captured_at > 50_000_000
+
+
 def test_whatever_a_driver_throws_ends_the_connection_in_one_clean_line() -> None:
     def broken(stop: threading.Event) -> Generator[Shot, None, None]:
         if not stop.is_set():

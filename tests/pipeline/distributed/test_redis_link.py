@@ -49,6 +49,12 @@ def test_without_waiting_it_is_an_error() -> None:
     assert "geheim" not in str(raised.value)
 
 
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock", "http://cam", "redis.example"])
+def test_what_is_no_address_over_a_network_is_refused_in_one_line(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^redis\.url.*redis://HOST:PORT/0"):
+        link_to(RedisSettings(url=url))
+
+
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "redis://:wrong@127.0.0.1:{port}/0"])
 def test_a_wrong_password_ends_it_at_once(url: str) -> None:
     with redis_server(password="right") as server:
