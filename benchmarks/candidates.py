@@ -44,7 +44,7 @@ def pictures(examples: Examples, part: str) -> Examples:
 
 def _shares(examples: Examples) -> dict[str, Examples]:
     with native_stderr_held_back():
-        from classifier.training import DIVISION, shares
+        from classifier.lessons import DIVISION, shares
 
     return dict(zip(("learnt", "held-out"), shares(examples.divided(DIVISION), ours("fern")), strict=True))
 

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     choose_backend()
     with native_stderr_held_back():
-        from classifier.training import DIVISION, shares
+        from classifier.lessons import DIVISION, shares
 
     where = machine()
     folders = [find_model(m, load_settings(None, os.environ, {}).models) for m in options.model or ["default"]]

@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     choose_backend()
     with native_stderr_held_back():
-        from classifier.training import DIVISION, shares
+        from classifier.lessons import DIVISION, shares
 
     where, settings = machine(), load_settings(None, os.environ, {})
     folder = find_model(options.model, settings.models)

@@ -5,7 +5,10 @@ state of the dropouts' chance), and where the training is. The
 last is written last, in one step, and names the files that belong to it: whatever stops it, a whole set is left.
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +18,8 @@ import numpy as np
 from classifier.recipe import Recipe
 from contracts.errors import InputError
 
+DAMAGED: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What is raised by archives that are missing, cut off or altered."""
 RUN_FILE: Final = "run.json"
 STATE_FILE: Final = "state.json"
 
@@ -28,6 +33,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     teachers: tuple[str, ...] = ()  # folders of their models
     start: str | None = None  # folder of the model whose weights the training starts with; at random without
     made_with: dict[str, str] = {}  # package -> version
+    contents: str = ""  # digest of the data set's pictures and labels
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -97,13 +103,16 @@ class Checkpoints:
 
         try:
             return keras.models.load_model(self._network(epoch), compile=False)
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             raise InputError(f"the checkpoint {self._network(epoch)} is damaged: {error}") from None
 
     def restore(self, state: State, network: Any, optimizer: Any) -> None:
         """Gives a network of `network` and its built optimizer the rest of what they had."""
-        with np.load(self._rest(state.epoch)) as arrays:
-            kept: Mapping[str, Any] = dict(arrays)
+        try:
+            with np.load(self._rest(state.epoch)) as arrays:
+                kept: Mapping[str, Any] = dict(arrays)
+        except DAMAGED as error:
+            raise InputError(f"the checkpoint {self._rest(state.epoch)} is damaged: {error}") from None
         variables = _rest(network, optimizer)
         if len(kept) != len(variables):
             raise InputError(f"the checkpoint {self._rest(state.epoch)} is of another optimizer")
@@ -112,9 +121,10 @@ class Checkpoints:
 
     def remove(self) -> None:
         """The training is over."""
-        for file in [*self._folder.glob("epoch-*"), self._folder / STATE_FILE]:
+        states = [self._folder / STATE_FILE, self._folder / f"{STATE_FILE}.new"]  # first: what they name is there then
+        for file in [*states, *self._folder.glob("epoch-*")]:
             file.unlink(missing_ok=True)
-        if self._folder.is_dir():
+        with suppress(OSError):  # no folder, or something of the user's in it
             self._folder.rmdir()
 
     def _network(self, epoch: int) -> Path:

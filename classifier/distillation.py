@@ -10,14 +10,15 @@ Where one of them has filters that come in mirrored pairs, one look is enough: s
 mean of what it is told of faces and of their mirror images, one after the other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from classifier.card import WEIGHTS_FILE, read_card
+from classifier.card import WEIGHTS_FILE, ModelCard, read_card
+from classifier.evaluation import VOTED
 from classifier.mirrored import answers_alike
 from classifier.parts import slices
 from classifier.recipe import Distillation
@@ -82,17 +83,33 @@ def _asked(teacher: Any, temperature: float, *, once: bool) -> Callable[[Any], d
     return shares
 
 
+def counterparts(card: ModelCard, heads: Iterable[str]) -> dict[str, str]:
+    """{head of a network that is to learn: the model's that answers the same}, as far as there are such.
+
+    Labels of another data set, which have another name, are what the model's default head answers.
+    """
+    others = {head: card.default_head for head in heads if head not in card.heads and head != VOTED}
+    return {head: head for head in heads if head in card.heads} | others
+
+
+def answering(model: Any, heads: Mapping[str, str]) -> Any:
+    """The model with these heads alone, under their new names: {new name: the model's}."""
+    if set(heads.items()) == {(head, head) for head in model.output}:
+        return model
+    return keras.Model(model.input, {head: model.output[its] for head, its in heads.items()}, name=model.name)
+
+
 def read_teacher(folder: Path, heads: Mapping[str, int], classes: tuple[str, ...], size: tuple[int, int]) -> Any:
     """A model of ours. Raises InputError for one that cannot teach these heads, or not from such pictures."""
     card = read_card(folder)
-    shared = [head for head in heads if head in card.heads]
-    if not shared:
+    same = counterparts(card, heads)
+    if not same:
         raise InputError(f"the teacher {card.name} has none of the student's heads: {', '.join(heads)}")
-    if any(card.heads[head].classes != classes for head in shared):
+    if any(card.heads[head].classes != classes for head in same.values()):
         raise InputError(f"the teacher {card.name} knows other classes than {', '.join(classes)}")
     if (card.crop.height, card.crop.width) != size:
         theirs = f"{card.crop.height}x{card.crop.width}"
         raise InputError(f"the teacher {card.name} takes crops of {theirs}, the student of {size[0]}x{size[1]}")
-    model = keras.models.load_model(folder / WEIGHTS_FILE, compile=False)
+    model = answering(keras.models.load_model(folder / WEIGHTS_FILE, compile=False), same)
     model.trainable = False
     return model

@@ -12,6 +12,7 @@ from classifier.card import ModelCard, read_card
 from classifier.datasets import I64, SPLITS, Examples, Mask
 from classifier.datasets.pictures import Pictures
 from classifier.engine import Engine
+from classifier.learnt import learnt_by
 from classifier.robustness import HARMS, harmed
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -27,8 +28,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     images: int
     accuracy: float
-    accuracy_without_twins: float  # without pictures that have an exact duplicate in the data set's training split
-    accuracy_plus: float | None  # against the majority of FER+'s votes; None where there are none
+    accuracy_without_twins: float | None  # without duplicates of what was learnt from; None where that leaves none
+    accuracy_plus: float | None  # against the majority of FER+'s votes; None where there is no single one
     macro_f1: float
     ece: float  # expected calibration error
     per_class: dict[str, dict[str, float]]
@@ -67,7 +68,8 @@ def measure(
 
     With `among`, so are all but those of these emotions, and one of them is every answer: so it is compared with a
     model that knows no more. Without a `head`, the labels are compared with the answers of the head that learnt labels,
-    and FER+'s votes with those of the head that learnt votes, where the model has both.
+    and FER+'s votes with those of the head that learnt votes, where the model has both. Twins are duplicates of the
+    training split, or of what the model's folder says that it has learnt where the data set has no such split.
     `report` is told how many of how many pictures are done. Raises InputError for a split without a picture, and for a
     head or emotions that the model lacks.
     """
@@ -106,7 +108,7 @@ def measure(
     )  # fmt: skip
     measured = summarise(
         heard, votes=chosen.votes[:, columns], voted=probabilities if voter is engine else answers(voter),
-        twins=chosen.twins_in(examples.of("train")) if split in ("public", "private") else np.zeros(len(chosen), bool),
+        twins=chosen.twins_in(examples.of("train")) if split in ("public", "private") else learnt_by(folder, chosen),
         robustness={harm: metrics.accuracy(answers(engine, harm), heard.labels) for harm in HARMS}
         if robustness else {},
     )  # fmt: skip
@@ -123,8 +125,8 @@ def summarise(
     return Measured(
         images=len(labels),
         accuracy=metrics.accuracy(probabilities, labels),
-        accuracy_without_twins=metrics.accuracy(probabilities[alone], labels[alone]),
-        accuracy_plus=metrics.accuracy_plus(voted, votes) if votes.any() else None,
+        accuracy_without_twins=metrics.accuracy(probabilities[alone], labels[alone]) if alone.any() else None,
+        accuracy_plus=metrics.accuracy_plus(voted, votes),
         macro_f1=metrics.macro_f1(matrix),
         ece=metrics.calibration_error(probabilities, labels),
         per_class=metrics.per_class(matrix, answers.classes),

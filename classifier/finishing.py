@@ -24,12 +24,15 @@ from classifier.recipe import Recipe
 from contracts.emotions import EMOTIONS
 
 HISTORY_FILE: Final = "history.csv"
+FER2013: Final = "fer2013"  # its head
 LIMITS: Final = [
     "Trained on 48x48 grey photographs found on the web, mostly posed and frontal, without a record of who is shown: "
     "expect it to be worse on faces that such collections show rarely, in the dark, in profile, and below 24 pixels.",
     "People do not agree on these pictures either: the majority of ten people gives FER2013's label on 65 % of them.",
-    "A facial expression is not a feeling, and nothing here diagnoses anything.",
 ]
+"""Of models that learnt from FER2013."""
+EVERY_LIMITS: Final = ["A facial expression is not a feeling, and nothing here diagnoses anything."]
+LICENCE: Final = "Apache-2.0 (the weights; the photographs they were trained on have no stated licence)"
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,24 +94,27 @@ def _card(
     accuracy = {next(head for head in heads if head != VOTED): round(measured.accuracy, 4)}
     if VOTED in heads and measured.accuracy_plus is not None:
         accuracy[VOTED] = round(measured.accuracy_plus, 4)
+    tested = "FER2013's PublicTest" if FER2013 in heads else "the data set's test pictures"
+    votes = f" {VOTED}: against the majority of FER+'s votes, where there is a single one." if VOTED in heads else ""
     few = f" It knows {len(recipe.classes)} emotions: {', '.join(recipe.classes)}; the others are never answered."
     return describe(
         model, folder, recipe.architecture, heads, made, accuracy=accuracy,
-        accuracy_note="FER2013's PublicTest, or the data set's own test pictures, without test-time augmentation; "
-        "looked at once, after training. ferplus: against the majority of FER+'s votes, where there is a single one."
+        accuracy_note=f"{tested}, without test-time augmentation; looked at once, after training." + votes
         + (few if len(recipe.classes) < len(EMOTIONS) else ""),
-        limits=LIMITS + ([few.strip()] if len(recipe.classes) < len(EMOTIONS) else []),
+        limits=(LIMITS if FER2013 in heads else []) + EVERY_LIMITS
+        + ([few.strip()] if len(recipe.classes) < len(EMOTIONS) else []),
+        licence=LICENCE if FER2013 in heads else "whatever you say: it is yours, as far as the pictures are",
     )  # fmt: skip
 
 
 def describe(
     model: Any, folder: Path, name: str, heads: dict[str, Head], made: Training, *, accuracy: dict[str, float],
-    accuracy_note: str, limits: list[str],
+    accuracy_note: str, limits: list[str], licence: str,
 ) -> ModelCard:  # fmt: skip
     """The card of a model whose weights lie in the folder."""
     height, width, channels = model.input_shape[1:]
     return ModelCard(
-        name=folder.name,
+        name=folder.resolve().name,
         architecture=name,
         parameters=int(model.count_params()),
         heads=heads,
@@ -119,7 +125,7 @@ def describe(
         accuracy=accuracy,
         accuracy_note=accuracy_note,
         limits=limits,
-        licence="Apache-2.0 (the weights; the photographs they were trained on have no stated licence)",
+        licence=licence,
         sha256=file_sha256(folder / WEIGHTS_FILE),
     )
 
@@ -132,7 +138,7 @@ def untrained(name: str, folder: Path, *, classes: tuple[str, ...] = EMOTIONS, *
     card = describe(
         model, folder, name, {"labels": Head(meaning="untrained", classes=classes)},
         Training(command="-", data="-", images=0, epochs=0, seconds=0, device="-"),
-        accuracy={}, accuracy_note="untrained", limits=["Untrained: it knows nothing."],
+        accuracy={}, accuracy_note="untrained", limits=["Untrained: it knows nothing."], licence="none is needed",
     )  # fmt: skip
     write_card(folder, card)
     return card
@@ -141,5 +147,5 @@ def untrained(name: str, folder: Path, *, classes: tuple[str, ...] = EMOTIONS, *
 def _meaning(head: str) -> str:
     return {
         VOTED: "the distribution of FER+'s ten votes per picture over the seven emotions",
-        "fer2013": "FER2013's labels: one answer per picture, the protocol of the literature",
+        FER2013: "FER2013's labels: one answer per picture, the protocol of the literature",
     }.get(head, "the data set's labels: one answer per picture")

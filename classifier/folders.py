@@ -1,10 +1,11 @@
-"""Where models are found: those that come with the package, and folders of the user's."""
+"""Where models are found and made: those that come with the package, and folders of the user's."""
 
+import tempfile
 from importlib import resources
 from pathlib import Path
 
 from classifier.card import CARD_FILE
-from contracts.errors import ModelError
+from contracts.errors import InputError, ModelError
 from contracts.settings import ModelsSettings
 
 
@@ -19,6 +20,16 @@ def all_models(models: ModelsSettings) -> dict[str, Path]:
     own = models.folder.expanduser() if models.folder is not None else None
     found = sorted(own.iterdir()) if own is not None and own.is_dir() else []
     return {folder.name: folder for folder in found if (folder / CARD_FILE).is_file()} | bundled()
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder that can be written to. Raises InputError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}") from None
 
 
 def find_model(name: str, models: ModelsSettings) -> Path:

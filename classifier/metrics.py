@@ -15,10 +15,13 @@ def accuracy(scores: F32, labels: I64) -> float:
     return float((scores.argmax(axis=1) == labels).mean()) if len(labels) else float("nan")
 
 
-def accuracy_plus(scores: F32, votes: F32) -> float:
-    """Accuracy against the majority of the votes f32[N, classes], over the examples that have a single majority."""
+def accuracy_plus(scores: F32, votes: F32) -> float | None:
+    """Accuracy against the majority of the votes f32[N, classes], over the examples that have a single majority.
+
+    None where none has.
+    """
     clear, majority = majorities(votes)
-    return accuracy(scores[clear], majority)
+    return accuracy(scores[clear], majority) if clear.any() else None
 
 
 def majorities(votes: F32) -> tuple[NDArray[np.bool_], I64]:

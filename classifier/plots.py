@@ -40,7 +40,8 @@ def _history(history: Sequence[dict[str, float]]) -> Figure:
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         axes.plot(epochs, [row[name] for row in history], color=OTHER, label="training, as it learns")
-        axes.plot(epochs, [row[f"held_out_{name}"] for row in history], color=OURS, label="held-out")
+        if f"held_out_{name}" in history[0]:
+            axes.plot(epochs, [row[f"held_out_{name}"] for row in history], color=OURS, label="held-out")
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)

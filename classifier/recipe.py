@@ -1,5 +1,6 @@
 """How a network is trained, as plain values: what a preset is made of, and what a run writes down about itself."""
 
+import math
 import re
 from typing import Literal
 
@@ -93,9 +94,11 @@ def changed(
 
     `rate` is that of the last phase. `without` is a part like 1/4, the first of four.
 
-    Raises InputError for classes that are no emotions, or fewer than two, and for what is no part.
+    Raises InputError for classes that are no emotions, or fewer than two, for what is no part, and for no such rate.
     """
     phases = recipe.phases
+    if rate is not None and not 0 < rate < math.inf:
+        raise InputError(f"a learning rate of {rate:g} teaches nothing")
     if from_scratch and recipe.pretrained:
         # There is nothing to keep frozen: everything learns, at the first phase's rate.
         phases = (msgspec.structs.replace(phases[-1], rate=phases[0].rate, frozen=0),)

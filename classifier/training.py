@@ -1,9 +1,11 @@
 """Training: a data set and a recipe in, a model folder out."""
 
+import math
 import os
 import platform
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
@@ -24,20 +26,20 @@ from classifier.checkpoints import Checkpoints, Run, State, write_run
 from classifier.copies import in_precision
 from classifier.datasets import I64, Examples
 from classifier.device import gpu, precision
-from classifier.distillation import Student, read_teacher
+from classifier.distillation import Student, answering, counterparts, read_teacher
 from classifier.epochs import in_one_program, learn
 from classifier.evaluation import VOTED
+from classifier.folders import make_folder
 from classifier.fused import fused
+from classifier.learnt import contents, write_learnt
+from classifier.lessons import lessons_of
 from classifier.mirrored import mirror, settle
-from classifier.parts import by_teacher, parts_of, steps_of
+from classifier.parts import by_teacher, steps_of
 from classifier.recipe import Phase, Recipe
 from classifier.sharpness import SharpnessAware
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 
-DIVISION: Final = 1
-"""Chance that decides which pictures are learnt from. Not the recipe's: a training that begins with another's weights
-must hold out the same pictures, or it would be measured by some that the weights know."""
 STATISTICS: Final = 100
 """Batches that averaged weights take their statistics from."""
 KEPT_EVERY: Final = 20.0
@@ -70,38 +72,28 @@ def train(
     """
     recipe, checkpoints = run.recipe, Checkpoints(folder)
     _check(folder, checkpoints, resume)
+    make_folder(folder)
+    digest = contents(examples)
+    if resume and run.contents not in ("", digest):
+        raise InputError(f"{run.data} has other pictures or labels than this training began with")
     data = Path(run.data).name
-    examples = examples.of_classes(recipe.classes).divided(DIVISION)
-    training, held_out = shares(examples, recipe)
+    lessons = lessons_of(examples, recipe, data)
+    training, held_out, heads = lessons.training, lessons.held_out, lessons.heads
     said = [read_card(Path(name)) for name in run.teachers]
     parts, order = by_teacher(training, [card.training.without for card in said])
     if not steps_of(parts, recipe.batch_size):
         raise InputError(f"{data} has {len(training)} usable training images, fewer than one batch")
-    heads = {examples.head: len(recipe.classes)}
-    if recipe.votes and training.voted:
-        heads[VOTED] = len(recipe.classes)
+    if len(run.teachers) > recipe.batch_size:
+        raise InputError(f"{len(run.teachers)} teachers cannot share batches of {recipe.batch_size} pictures")
     keras.utils.set_random_seed(recipe.seed)
-    module = architecture(recipe.architecture)
     state = checkpoints.state() if resume else State()
-    options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
-    policy = precision()
-    with _layers_in(policy):
-        network = checkpoints.network(state.epoch) if resume else module.build(heads, **options)
-    if not resume:
-        network = fused(network)
-    begun = _begun(Path(run.start), network, recipe) if run.start else []
-    if begun and not resume:
-        network.set_weights(begun)
-    if recipe.mirrored:
-        mirror(network)
-        if not resume:
-            settle(network)
-    teachers = [read_teacher(Path(run.teachers[at]), heads, recipe.classes, module.INPUT) for at in order]
-    teachers = [in_precision(fused(teacher), policy) for teacher in teachers]
-    folder.mkdir(parents=True, exist_ok=True)
+    network, begun = _network(run, heads, checkpoints.network(state.epoch) if resume else None)
+    size = network.input_shape[1:3]
+    teachers = [read_teacher(Path(run.teachers[at]), heads, recipe.classes, size) for at in order]
+    teachers = [in_precision(fused(teacher), precision()) for teacher in teachers]
     if not resume:
         made_with = {package: version(package) for package in ("keras", keras.backend.backend())}
-        write_run(folder, msgspec.structs.replace(run, made_with=made_with))
+        write_run(folder, msgspec.structs.replace(run, made_with=made_with, contents=digest))
 
     course = _Course(network, recipe, teachers, training, parts, held_out, heads, checkpoints, state, report, folder)
     state.stopped |= end
@@ -119,9 +111,29 @@ def train(
         command=command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
         device=device, without="/".join(map(str, recipe.without or ())),
     )  # fmt: skip
-    finished = finishing.finish(network, examples, held_out, folder, recipe, made, state.history)
+    write_learnt(folder, training)
+    finished = finishing.finish(network, lessons.examples, held_out, folder, recipe, made, state.history)
     checkpoints.remove()
     return finished
+
+
+def _network(run: Run, heads: Mapping[str, int], kept: Any | None) -> tuple[Any, list[Any]]:
+    """The network as it is to learn, new or as it was `kept`; and the weights that it began with, where they count."""
+    recipe = run.recipe
+    options = {**recipe.options, **({"pretrained": True} if recipe.pretrained else {})}
+    if kept is not None:
+        network = kept
+    else:
+        with _layers_in(precision()):
+            network = fused(architecture(recipe.architecture).build(heads, **options))
+    begun = _begun(Path(run.start), network, recipe) if run.start and (recipe.blend or kept is None) else []
+    if begun and kept is None:
+        network.set_weights(begun)
+    if recipe.mirrored:
+        mirror(network)
+        if kept is None:
+            settle(network)
+    return network, begun
 
 
 @contextmanager
@@ -150,26 +162,14 @@ def _begun(folder: Path, network: Any, recipe: Recipe) -> list[Any]:
     card = read_card(folder)
     if card.architecture != recipe.architecture:
         raise InputError(f"the model {card.name} is a {card.architecture}, to be trained is a {recipe.architecture}")
-    if set(card.heads) != set(network.output) or any(h.classes != recipe.classes for h in card.heads.values()):
+    same = counterparts(card, network.output)
+    if set(same) != set(network.output) or any(card.heads[head].classes != recipe.classes for head in same.values()):
         raise InputError(f"the model {card.name} answers other things ({', '.join(card.heads)}) than are to be learnt")
-    weights = list(keras.models.load_model(folder / WEIGHTS_FILE, compile=False).get_weights())
+    model = keras.models.load_model(folder / WEIGHTS_FILE, compile=False)
+    weights = list(answering(model, same).get_weights())
     if [w.shape for w in weights] != [w.shape for w in network.weights]:
         raise InputError(f"the model {card.name} is a {card.architecture} of other layers than are built now")
     return weights
-
-
-def shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
-    """What a training of data that is `divided` learns from, and what only watches, whatever part is left out."""
-    training = examples.of("train")
-    training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
-    if recipe.balanced:
-        training = training.balanced(recipe.seed)
-    watching = np.random.default_rng(DIVISION).random(len(training)) < recipe.held_out
-    learnt = training.where(~watching)
-    if recipe.without:
-        which, count = recipe.without
-        learnt = learnt.where(parts_of(learnt, count) != which)
-    return learnt, training.where(watching)
 
 
 class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -225,11 +225,16 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         if in_one_program():
             pictures = Resident(self._training, self._recipe, self._heads, **self._shape)
             learn(self._trainee, pictures, first=first, last=last, ended=self.on_epoch_end)
-        else:
+            return
+        try:
             self._trainee.fit(
                 self._batches(first, last), initial_epoch=first, epochs=last, steps_per_epoch=self._steps, verbose=0,
                 shuffle=False, callbacks=[self],
             )  # fmt: skip
+        except Exception as error:
+            if lost := re.search(r"\bInputError: (.+)", str(error)):  # as TensorFlow tells of a picture that is gone
+                raise InputError(lost[1]) from error
+            raise
 
     def _batches(self, first: int, last: int) -> Any:
         return batches(self._training, self._recipe, self._heads, first=first, last=last, **self._shape)
@@ -241,12 +246,18 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         state, watching = self._state, self._recipe.watching
         if keras.backend.backend() == "jax":  # where what is learnt lies elsewhere meanwhile
             self._trainee.jax_state_sync()
+        if not math.isfinite(loss := (logs or {})["loss"]):
+            raise InputError(
+                f"the loss of epoch {epoch + 1} is {loss}: the steps are too large. Train again with a lower --rate; "
+                f"what was learnt before is kept: --finish {self._folder}"
+            )
         state.epoch = epoch + 1
         state.seconds = time.monotonic() - self._began
         row = self._figures(logs or {})
         state.history.append(row)
-        if not row["held_out_accuracy"] <= state.best:  # so that without held-out pictures the last epoch is the best
-            state.best, state.best_epoch, state.reduced_epoch = row["held_out_accuracy"], state.epoch, state.epoch
+        held_out = row.get("held_out_accuracy", state.best + 1)  # without held-out pictures the last epoch is the best
+        if held_out > state.best:
+            state.best, state.best_epoch, state.reduced_epoch = held_out, state.epoch, state.epoch
         constant = self._recipe.phases[state.phase].schedule == "constant"
         if constant and watching.reduce_after and state.epoch - state.reduced_epoch >= watching.reduce_after:
             optimizer = self._trainee.optimizer
@@ -272,13 +283,15 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
             "epoch": self._state.epoch, "phase": self._state.phase + 1,
             "rate": float(np.asarray(self._trainee.optimizer.learning_rate)), "loss": float(logs["loss"]),
             "accuracy": float(logs.get(f"{head}_accuracy", logs.get("accuracy", float("nan")))),
-            "held_out_loss": metrics.cross_entropy(answers[head], hot) if answers else float("nan"),
-            "held_out_accuracy": metrics.accuracy(answers[head], truth) if answers else float("nan"),
         }  # fmt: skip
-        if VOTED in answers:
-            row["held_out_accuracy_plus"] = metrics.accuracy_plus(
-                answers[VOTED], self._held_out.votes[:, self._columns]
-            )
+        if answers:
+            row["held_out_loss"] = metrics.cross_entropy(answers[head], hot)
+            row["held_out_accuracy"] = metrics.accuracy(answers[head], truth)
+        plus = (
+            metrics.accuracy_plus(answers[VOTED], self._held_out.votes[:, self._columns]) if VOTED in answers else None
+        )
+        if plus is not None:
+            row["held_out_accuracy_plus"] = plus
         return row | {"seconds": round(self._state.seconds, 1)}
 
     def _tell(self, step: int, row: dict[str, float] | None = None) -> None:

@@ -1,11 +1,12 @@
 """The command line: `affectstream COMMAND`. Errors are one line on stderr; exit 2 for bad input, 1 for a failure."""
 
+import errno
 import logging
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -37,6 +38,12 @@ from pipeline.commands.run import run
 from pipeline.commands.settings import show_settings
 from pipeline.commands.train import evaluate, train
 from pipeline.commands.up import up
+
+SYSTEMS: Final = {
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC, errno.ENOTDIR,
+    errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""What the system refuses for want of rights or room: no fault of ours."""
 
 app = typer.Typer(
     name="affectstream",
@@ -120,13 +127,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         sys.stderr.close()
         code = 1
-    except Exception as error:  # noqa: BLE001  (a bug of ours: one line, and how to see more)
+    except Exception as error:  # noqa: BLE001  (one line, and how to see more)
         if "--debug" in given:
             traceback.print_exc()
-        print(
-            f"affectstream: unexpected {type(error).__name__}: {' '.join(str(error).split())} "
-            "(a fault of affectstream; affectstream --debug … shows where)",
-            file=sys.stderr,
-        )
+        print("affectstream:", _unforeseen(error), file=sys.stderr)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in SYSTEMS:
+        return f"{error.filename or 'what was to be written'}: {error.strerror}"
+    return (
+        f"unexpected {type(error).__name__}: {' '.join(str(error).split())} "
+        "(a fault of affectstream; affectstream --debug … shows where)"
+    )

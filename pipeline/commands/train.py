@@ -1,5 +1,6 @@
 """`affectstream train` and `evaluate`: making a model, and measuring one."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +33,7 @@ def train(
         int | None, typer.Option(min=1, help="Epochs, instead of the recipe's: of all its phases.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="Learning rate, of the last phase.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate, of the last phase.")] = None,
     radius: Annotated[
         float | None,
         typer.Option(min=0, help="How far each step of sharpness-aware minimisation climbs: 0.05. Twice the time."),
@@ -40,7 +41,9 @@ def train(
     without: Annotated[
         str | None, typer.Option(help="Leave out a part of the pictures, as a teacher of it: 1/4, the first of four.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is left to chance.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Of everything that is left to chance.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
     finish: Annotated[
         Path | None, typer.Option(help="End the training in this folder: the model is what it has learnt so far.")
@@ -87,6 +90,8 @@ def train(
     except KeyboardInterrupt:
         if Checkpoints(folder):
             note(f"stopped; it goes on with: affectstream train --resume {folder} (or ends, with --finish {folder})")
+        else:
+            note("stopped before anything was kept")
         raise
     accuracy = ", ".join(f"{head} {value:.4f}" for head, value in finished.card.accuracy.items())
     typer.echo(f"{folder}: accuracy on {finished.measured.images:,} test pictures: {accuracy}")
@@ -116,17 +121,17 @@ def _run(
         return str(find_model(model, owner.settings({}).models).resolve())
 
     recipe = changed(recipe_of(architecture, preset or "ours"), distil=bool(teachers), **changes)
-    said = {"architecture": architecture, "preset": preset, "start_from": start_from, **changes}
-    flags = [
-        f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
-        for name, value in said.items()
-        if value not in (None, False)
-    ]
-    flags += [f"--teacher {name}" for name in teachers]
+    data, output = data.expanduser().resolve(), output.resolve()
+    said = {"data": data.name, "output": output.name, "architecture": architecture, "preset": preset}
+    words = ["affectstream", "train"]
+    for name, value in {**said, "start_from": start_from, **changes}.items():
+        if value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    for name in teachers:
+        words += ["--teacher", name]
     return Run(
-        recipe=recipe, data=str(data.resolve()),
+        recipe=recipe, data=str(data), command=shlex.join(words),
         teachers=tuple(folder(name) for name in teachers), start=folder(start_from) if start_from else None,
-        command=" ".join(["affectstream train", f"--data {data.name}", f"--output {output.name}", *flags]),
     )  # fmt: skip
 
 
@@ -162,12 +167,13 @@ class _Bar:
             description=f"epoch {at.epoch}/{at.epochs}",
         )  # fmt: skip
         if at.row is not None:
-            row = at.row
-            plus = f"  against votes {row['held_out_accuracy_plus']:.3f}" if "held_out_accuracy_plus" in row else ""
-            self._console.print(
-                f"epoch {at.epoch:>3}/{at.epochs}  loss {row['loss']:.3f}  held-out loss {row['held_out_loss']:.3f}  "
-                f"accuracy {row['held_out_accuracy']:.3f}{plus}  {row['seconds']:.0f} s"
-            )
+            figures = {
+                "loss": "loss", "held-out loss": "held_out_loss", "accuracy": "held_out_accuracy",
+                "against votes": "held_out_accuracy_plus",
+            }  # fmt: skip
+            shown = [f"{name} {at.row[key]:.3f}" for name, key in figures.items() if key in at.row]
+            line = "  ".join([f"epoch {at.epoch:>3}/{at.epochs}", *shown, f"{at.row['seconds']:.0f} s"])
+            self._console.print(line, soft_wrap=True)
 
 
 def evaluate(
@@ -189,14 +195,21 @@ def evaluate(
     import msgspec
 
     from classifier.evaluation import choose_split, measure
-    from classifier.folders import find_model
+    from classifier.folders import find_model, make_folder
+    from classifier.learnt import learnt_by
     from classifier.recipe import emotions
     from pipeline.progress import counting
 
     owner: Context = context.obj
     folder = find_model(model, owner.settings({}).models)
     among = None if classes is None else emotions(classes)
+    if report is not None:
+        make_folder(report)
     examples = labelled(data)
+    if split == "train" or choose_split(examples, split) == "all":
+        learnt = int(learnt_by(folder, examples.of(choose_split(examples, split))).sum())
+        if learnt:
+            note(f"{folder.name} has learnt from {learnt:,} of these pictures: its accuracy on others is lower")
     with counting("measuring") as told:
         found, answers = measure(folder, examples, split, head=head, among=among, robustness=robustness, report=told)
     if report is not None:

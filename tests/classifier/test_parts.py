@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from classifier import training
+from classifier import lessons
 from classifier.batches import batches
 from classifier.card import read_card
 from classifier.datasets.pictures import InMemory
@@ -69,10 +69,10 @@ def test_every_slice_of_a_batch_is_of_its_part_also_where_pictures_are_mixed(mix
 
 
 def test_a_part_that_is_left_out_is_not_learnt_from_and_the_same_pictures_are_held_out() -> None:
-    faces = stripes(600, 1).divided(training.DIVISION)
-    whole, held_out = training.shares(faces, QUICK)
+    faces = stripes(600, 1).divided(lessons.DIVISION)
+    whole, held_out = lessons.shares(faces, QUICK)
     learnt, held = zip(
-        *(training.shares(faces, msgspec.structs.replace(QUICK, without=(n, 2))) for n in (1, 2)), strict=True
+        *(lessons.shares(faces, msgspec.structs.replace(QUICK, without=(n, 2))) for n in (1, 2)), strict=True
     )
     assert sum(map(len, learnt)) == len(whole)
     assert not learnt[0].twins_in(learnt[1]).any()

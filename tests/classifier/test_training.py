@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from classifier import batches as batching
-from classifier import datasets, evaluation, training
+from classifier import datasets, evaluation, lessons, training
 from classifier.architectures import architecture
 from classifier.card import WEIGHTS_FILE, file_sha256, read_card
 from classifier.checkpoints import Run, read_run
@@ -23,13 +23,7 @@ from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from tests.classifier.making import QUICK, stripes, with_phases, write_tree
 
-pytestmark = pytest.mark.xdist_group("tensorflow")
-
-
-@pytest.fixture(autouse=True)
-def _each_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However short."""
-    monkeypatch.setattr(training, "KEPT_EVERY", 0.0)
+pytestmark = [pytest.mark.xdist_group("tensorflow"), pytest.mark.usefixtures("each_epoch_is_kept")]
 
 
 class Stopped(Exception):  # noqa: N818
@@ -197,7 +191,7 @@ def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
     train(tmp_path / "model", recipe, stripes(600, 1))
     network = keras.models.load_model(tmp_path / "model" / WEIGHTS_FILE, compile=False)
     first = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
-    faces, _ = training.shares(stripes(600, 1).divided(training.DIVISION), recipe)
+    faces, _ = lessons.shares(stripes(600, 1).divided(lessons.DIVISION), recipe)
     seen = batching.batches(faces, recipe, {"fer2013": 7}, size=(48, 48), channels=1, first=3, last=9)
     reading = keras.Model(network.input, first.input)
     values = np.concatenate([np.asarray(reading(pictures)) for pictures, *_ in seen])

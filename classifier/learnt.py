@@ -1,0 +1,36 @@
+"""Which pictures a model has learnt from: who measures it on the data that it was made of is told so."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.datasets import Examples, Mask
+
+LEARNT_FILE: Final = "learnt.npy"
+
+
+def write_learnt(folder: Path, learnt: Examples) -> None:
+    """Writes the pictures' digests beside the model."""
+    np.save(folder / LEARNT_FILE, np.unique(_digests(learnt)))
+
+
+def learnt_by(folder: Path, examples: Examples) -> Mask:
+    """bool[N]: which of these the model has learnt from; none where its folder does not say."""
+    try:
+        known = np.load(folder / LEARNT_FILE)
+    except (OSError, ValueError):
+        return np.zeros(len(examples), bool)
+    return np.isin(_digests(examples), known)
+
+
+def contents(examples: Examples) -> str:
+    """A digest of a data set: its pictures, labels and splits, in their order."""
+    parts = (examples.pictures.prints[0], examples.labels, examples.split, examples.votes)
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+
+
+def _digests(examples: Examples) -> NDArray[np.uint64]:
+    return np.array([int(print_[:16], 16) for print_ in examples.pictures.prints[0]], np.uint64)
