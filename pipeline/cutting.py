@@ -56,12 +56,11 @@ def cut_tree(
 
 
 def _targets(paths: Sequence[Path]) -> list[Path]:
-    """a/b.jpg -> a/b.png, but a/b.jpg.png where there is an a/b.png as well."""
-    often = Counter(path.with_suffix("") for path in paths)
-    return [
-        path.with_suffix(".png") if often[path.with_suffix("")] == 1 else path.with_name(f"{path.name}.png")
-        for path in paths
-    ]
+    """a/b.jpg -> a/b.png, but a/b.jpg.png where another photograph may be called a/b.png."""
+    short = [path.with_suffix(".png") for path in paths]
+    long = [path.with_name(f"{path.name}.png") for path in paths]
+    often = Counter(short + long)
+    return [one if often[one] == 1 else other for one, other in zip(short, long, strict=True)]
 
 
 def _largest(path: Path, name: str, detector: Detector, done: Cutting) -> U8 | None:

@@ -25,14 +25,14 @@ def astronaut() -> Picture:
 
 @pytest.fixture
 def album(tmp_path: Path, astronaut: Picture) -> Path:
-    """Four photographs with a face, one with two, one with none, one too small for any, and one that is damaged."""
+    """Five photographs with a face, one with two, one with none, one too small for any, and one that is damaged."""
     small = cv2.resize(astronaut, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     both = np.zeros((512, 768, 3), np.uint8)
     both[:, :512] = astronaut
     both[:256, 512:] = small
     pictures = {
         "train/joy/one.jpg": astronaut, "train/joy/one.png": small, "train/anger/two.JPG": astronaut,
-        "test/joy/deep/er/three.webp": astronaut, "train/anger/both.png": both,
+        "train/joy/one.jpg.png": small, "test/joy/deep/er/three.webp": astronaut, "train/anger/both.png": both,
         "train/anger/wall.png": np.full((200, 300, 3), 90, np.uint8),
         "train/joy/dot.png": np.zeros((4, 4, 3), np.uint8),
     }  # fmt: skip
@@ -50,14 +50,14 @@ def test_the_faces_of_photographs_are_written_where_the_photographs_are(
     faces = tmp_path / "faces"
     code, out, err = run(capsys, "data", "cut", str(album), str(faces), "--detector", "haar")
     assert code == 0, err
-    assert f"{faces}: 5 faces of 8 photographs, 48x48; 1 show several people, of whom the largest was taken" in out
+    assert f"{faces}: 6 faces of 9 photographs, 48x48; 1 show several people, of whom the largest was taken" in out
     assert sorted(err.splitlines()) == [
         "affectstream: train/anger/half.jpg cannot be read", "affectstream: train/anger/wall.png has no face",
         "affectstream: train/joy/dot.png is too small or too large to be searched",
     ]  # fmt: skip
     assert sorted(str(path.relative_to(faces)) for path in faces.rglob("*.*")) == [
         "test/joy/deep/er/three.png", "train/anger/both.png", "train/anger/two.png", "train/joy/one.jpg.png",
-        "train/joy/one.png.png",
+        "train/joy/one.jpg.png.png", "train/joy/one.png.png",
     ]  # fmt: skip
     two = cv2.imread(str(album / "train/anger/both.png"))
     assert two is not None
@@ -68,7 +68,7 @@ def test_the_faces_of_photographs_are_written_where_the_photographs_are(
     assert written is not None
     assert np.array_equal(written, found.crops[large, :, :, 0])
     examples = datasets.load(faces)
-    assert len(examples) == 5
+    assert len(examples) == 6
 
 
 def test_what_cannot_be_cut_is_said_in_one_line_and_nothing_is_overwritten(
