@@ -65,20 +65,23 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     def divided(self, seed: int) -> "Examples":
         """The same with splits in the ratio 8:1:1, class by class, where the data set brings nothing to test on.
 
-        Exact duplicates, and pictures of one person where that is known, stay together.
+        Private pictures stay so: beside them only a public split is made, of a tenth of the others. Exact duplicates,
+        and pictures of one person where that is known, stay together.
         """
         if (self.split == SPLITS["public"]).any():
             return self
         groups = self.groups if self.groups is not None else np.unique(self.pictures.prints[0], return_inverse=True)[1]
         random = np.random.default_rng(seed)
-        split = np.zeros(len(self), np.int64)
-        first = dict(zip(groups[::-1].tolist(), self.labels[::-1].tolist(), strict=True))
+        private = self.split == SPLITS["private"]
+        split = np.where(private, SPLITS["private"], SPLITS["train"])
+        first = dict(zip(groups[~private][::-1].tolist(), self.labels[~private][::-1].tolist(), strict=True))
         for label in range(len(EMOTIONS)):
             members = np.array(sorted(group for group, its in first.items() if its == label), np.int64)
             random.shuffle(members)
             tenth = max(round(len(members) / 10), 1) if len(members) > 2 else 0
-            split[np.isin(groups, members[:tenth])] = SPLITS["public"]
-            split[np.isin(groups, members[tenth : 2 * tenth])] = SPLITS["private"]
+            split[~private & np.isin(groups, members[:tenth])] = SPLITS["public"]
+            if not private.any():
+                split[np.isin(groups, members[tenth : 2 * tenth])] = SPLITS["private"]
         return msgspec.structs.replace(self, split=split)
 
     def balanced(self, seed: int) -> "Examples":

@@ -3,13 +3,16 @@
 import csv
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from textwrap import shorten
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifier.datasets.examples import SPLITS, UNSPLIT, Examples
-from classifier.datasets.pictures import InMemory
+from classifier.datasets.pictures import I64, InMemory
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32, U8
@@ -21,74 +24,106 @@ USAGES: Final = {"training": "train", "publictest": "public", "privatetest": "pr
 # The columns of FER+ (Barsoum et al., 2016) that vote for one of our seven, in the order of EMOTIONS. The rest are
 # contempt, unknown and "not a face".
 PLUS_COLUMNS: Final = (4, 5, 6, 1, 3, 2, 0)
+PLUS_NAMES: Final = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "nf",
+)  # fmt: skip
 PLUS_FILE: Final = "fer2013new.csv"
+MOST_VOTES: Final = 255  # what a byte holds: FER+ asked ten people
+
+ARRAYS: Final = ("images", "labels", "split", "plus_votes")
+NUMBERS: Final = "iuf"  # kinds of numpy's types
 
 
 def read_npz(path: Path) -> Examples:
     """Arrays `images` u8[N, 48, 48], `labels` [N], `split` [N] and, where there are any, `plus_votes` u8[N, 10]."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"].astype(np.int64)
-            split = arrays["split"].astype(np.int64)
-            plus = arrays["plus_votes"] if "plus_votes" in arrays else np.zeros((len(images), 10), np.uint8)
-    except KeyError as error:
-        raise InputError(f"{path} is no FER2013 data set: {error.args[0]}") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from None
+    arrays = _arrays(path)
+    if missing := {"images", "labels", "split"} - set(arrays):
+        raise InputError(f"{path} is no FER2013 data set: it has no array {', '.join(sorted(missing))}")
+    images, labels, split = arrays["images"], arrays["labels"], arrays["split"]
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
         raise InputError(f"{path}: images are {images.dtype}{list(images.shape)}, expected uint8[N, {SIDE}, {SIDE}]")
-    if not len(labels) == len(split) == len(plus) == len(images):
-        raise InputError(f"{path}: images, labels and split differ in length")
     if not len(images):
         raise InputError(f"{path} has no picture")
-    if not 0 <= labels.min() <= labels.max() < len(EMOTIONS):
-        raise InputError(f"{path}: labels must lie between 0 and {len(EMOTIONS) - 1}")
-    if not np.isin(split, [*SPLITS.values()]).all():
+    for name, values in (("labels", labels), ("split", split)):
+        if values.ndim != 1:
+            raise InputError(f"{path}: {name} are {values.dtype}{list(values.shape)}, expected a number for each image")
+    if not len(labels) == len(split) == len(images):
+        raise InputError(f"{path}: images, labels and split differ in length")
+    if not _are(labels, range(len(EMOTIONS))):
+        raise InputError(f"{path}: labels must lie between 0 and {len(EMOTIONS) - 1}, as whole numbers")
+    if not _are(split, SPLITS.values()):
         raise InputError(f"{path}: the values of split must be 0 (train), 1 (public) or 2 (private)")
-    return Examples(pictures=InMemory(images), labels=labels, votes=_shares(plus), split=split, head="fer2013")
+    plus = arrays.get("plus_votes", np.zeros((len(images), len(PLUS_NAMES)), np.uint8))
+    if plus.shape != (len(images), len(PLUS_NAMES)):
+        raise InputError(f"{path}: plus_votes are {list(plus.shape)}, expected [{len(images)}, {len(PLUS_NAMES)}]")
+    if plus.dtype.kind not in NUMBERS or not ((plus >= 0) & (plus <= MOST_VOTES)).all():
+        raise InputError(f"{path}: plus_votes must be numbers between 0 and {MOST_VOTES}")
+    return Examples(
+        pictures=InMemory(images), labels=labels.astype(np.int64), votes=_shares(plus), split=split.astype(np.int64),
+        head="fer2013",
+    )  # fmt: skip
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in ARRAYS if name in arrays}
+    except Exception as error:  # noqa: BLE001  (damaged bytes can break zipfile, zlib and numpy in any way)
+        why = shorten(str(error), 100) or "it is damaged"
+        raise InputError(f"{path} cannot be read as an .npz file: {why}") from None
+
+
+def _are(values: NDArray[Any], allowed: Iterable[int]) -> bool:
+    return values.dtype.kind in NUMBERS and bool(np.isin(values, [*allowed]).all())
 
 
 def read_csv(path: Path) -> Examples:
     """Columns `emotion` (0 to 6), `pixels` (2,304 numbers) and `Usage`; FER+'s `fer2013new.csv` beside it is used."""
     images: list[U8] = []
     labels: list[int] = []
-    split: list[int] = []
-    rows: list[int] = []  # of the file, counting data rows from 0, for the votes
-    contempt = 0
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
-            if missing := {"emotion", "pixels"} - set(reader.fieldnames):
-                raise InputError(f"{path} is no FER2013 data set: it has no column {', '.join(sorted(missing))}")
-            for number, row in enumerate(reader):
-                where = f"{path}, line {reader.line_num}"
-                label = _label(row["emotion"], where)
-                if label == CONTEMPT:
-                    contempt += 1
-                    continue
-                images.append(_pixels(row["pixels"], where))
-                labels.append(label)
-                split.append(_usage(row.get("usage"), where))
-                rows.append(number)
-    except (OSError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV file: {error}") from None
+    usages: list[int] = []  # of all rows
+    places: list[int] = []  # of the rows that are taken
+    for where, row in _rows(path, {"emotion", "pixels"}, "FER2013 data set"):
+        usages.append(_usage(row.get("usage"), where))
+        label = _label(row["emotion"], where)
+        if label == CONTEMPT:
+            continue
+        images.append(_pixels(row["pixels"], where))
+        labels.append(label)
+        places.append(len(usages) - 1)
     if not images:
         raise InputError(f"{path} has no picture")
-    plus = path.with_name(PLUS_FILE)
-    votes = _plus(plus)[rows] if plus.is_file() else np.zeros((len(images), len(EMOTIONS)), np.float32)
+    plus, split, contempt = path.with_name(PLUS_FILE), np.array(usages, np.int64), len(usages) - len(images)
+    votes = _plus(plus, path, split)[places] if plus.is_file() else np.zeros((len(images), len(EMOTIONS)), np.float32)
     notes = (f"{contempt:,} pictures of contempt are left out: it is none of the seven emotions",) if contempt else ()
     return Examples(
-        pictures=InMemory(np.stack(images)), labels=np.array(labels, np.int64), votes=votes,
-        split=np.array(split, np.int64), head="labels" if contempt else "fer2013", notes=notes,
+        pictures=InMemory(np.stack(images)), labels=np.array(labels, np.int64), votes=votes, split=split[places],
+        head="labels" if contempt else "fer2013", notes=notes,
     )  # fmt: skip
 
 
+def _rows(path: Path, needed: set[str], what: str) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """The rows of a CSV, by column in small letters, each with the words for where it stands."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            reader = csv.DictReader(file)
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+            if missing := needed - set(reader.fieldnames):
+                raise InputError(f"{path} is no {what}: it has no column {', '.join(sorted(missing))}")
+            for row in reader:
+                yield f"{path}, line {reader.line_num}", row
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a CSV file: {error}") from None
+
+
 def _label(text: str | None, where: str) -> int:
-    label = int(text) if text is not None and text.strip().isdigit() else -1
+    try:
+        label = int(text or "")
+    except ValueError:
+        label = -1
     if not 0 <= label <= CONTEMPT:
-        raise InputError(f"{where}: emotion is {text!r}, expected 0 to {len(EMOTIONS) - 1}")
+        raise InputError(f"{where}: emotion is {text!r:.40}, expected 0 to {len(EMOTIONS) - 1}")
     return label
 
 
@@ -109,20 +144,37 @@ def _usage(text: str | None, where: str) -> int:
         return UNSPLIT
     name = USAGES.get(text.strip().lower())
     if name is None:
-        raise InputError(f"{where}: Usage is {text!r}, expected Training, PublicTest or PrivateTest")
+        raise InputError(f"{where}: Usage is {text!r:.40}, expected Training, PublicTest or PrivateTest")
     return SPLITS[name]
 
 
-def _plus(path: Path) -> F32:
-    """FER+'s own CSV, a row for each of FER2013's: f32[N, 7]."""
+def _plus(path: Path, beside: Path, split: I64) -> F32:
+    """FER+'s own CSV, a row for each of FER2013's: f32[N, 7]. The rows have nothing in common but order and `Usage`."""
+    votes: list[list[float]] = []
+    usages: list[int] = []
+    for where, row in _rows(path, {"usage", *PLUS_NAMES}, "file of FER+ votes"):
+        usages.append(_usage(row["usage"], where))
+        votes.append([_vote(row[name], name, where) for name in PLUS_NAMES])
+    if len(votes) != len(split):
+        why = f"it has {len(votes):,} rows, and not {len(split):,}"
+    elif len(others := np.flatnonzero(np.array(usages) != split)):
+        why = f"row {others[0] + 1:,} has another Usage"
+    else:
+        return _shares(np.array(votes))
+    raise InputError(f"{path} does not belong to {beside.name} beside it: {why}; move it away, or take the right one")
+
+
+def _vote(text: str | None, name: str, where: str) -> float:
     try:
-        table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(2, 12), dtype=np.int64)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as FER+'s CSV: {str(error).splitlines()[0]}") from None
-    return _shares(np.atleast_2d(table))
+        vote = float(text or "")
+    except ValueError:
+        vote = -1
+    if not 0 <= vote <= MOST_VOTES:
+        raise InputError(f"{where}: {name} is {text!r:.40}, expected a number of votes")
+    return vote
 
 
-def _shares(plus: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> F32:
+def _shares(plus: NDArray[Any]) -> F32:
     votes = plus[:, PLUS_COLUMNS].astype(np.float32)
     totals = votes.sum(axis=1, keepdims=True)
-    return np.asarray(votes / np.maximum(totals, 1), dtype=np.float32)
+    return np.asarray(votes / np.where(totals > 0, totals, 1), dtype=np.float32)

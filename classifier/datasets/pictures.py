@@ -32,7 +32,7 @@ class Pictures(Protocol):
         ...
 
     def take(self, which: Mask | I64) -> "Pictures":
-        """Those at these places, in this order."""
+        """Those at these places, in this order, with their prints where these are known already."""
         ...
 
     def read(self, which: I64, size: Size) -> U8:
@@ -54,7 +54,9 @@ class InMemory:
         return _prints(len(self), self.images.__getitem__)
 
     def take(self, which: Mask | I64) -> "InMemory":
-        return InMemory(self.images[which])
+        taken = InMemory(self.images[which])
+        _hand_on(self, taken, which)
+        return taken
 
     def read(self, which: I64, size: Size) -> U8:
         return bring(self.images[which], size)
@@ -74,7 +76,9 @@ class OnDisk:
         return _prints(len(self), lambda place: _decode(self.paths[place]))
 
     def take(self, which: Mask | I64) -> "OnDisk":
-        return OnDisk([self.paths[place] for place in np.arange(len(self))[which]])
+        taken = OnDisk([self.paths[place] for place in np.arange(len(self))[which]])
+        _hand_on(self, taken, which)
+        return taken
 
     def read(self, which: I64, size: Size) -> U8:
         if not len(which):
@@ -96,10 +100,22 @@ def bring(images: U8, size: Size) -> U8:
 
 
 def _decode(path: Path) -> U8:
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    # Not imread: it takes a photograph that breaks off for a whole one, and not every name.
+    try:
+        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except cv2.error:
+        picture = None
     if picture is None:
         raise InputError(f"{path} cannot be read as an image: it is damaged or of an unknown kind")
     return np.asarray(picture, np.uint8)
+
+
+def _hand_on(known: InMemory | OnDisk, taken: InMemory | OnDisk, which: Mask | I64) -> None:
+    if "prints" in vars(known):
+        digests, blank = known.prints
+        taken.prints = (digests[which], blank[which])
 
 
 def _prints(count: int, picture: Callable[[int], U8]) -> Prints:

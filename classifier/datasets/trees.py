@@ -3,6 +3,7 @@
 So come FER2013 (`train/`, `test/`) and CK+ (`anger/`, `contempt/`, …, 48x48) from where people get them.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ TRAIN: Final = {"train", "training"}
 VALIDATION: Final = {"val", "valid", "validation", "dev", "public", "publictest"}
 TEST: Final = {"test", "testing", "private", "privatetest"}
 IMAGES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+HIDDEN: Final = (".", "__MACOSX")  # how the names begin of what programs keep beside pictures: previews, copies
 CK_SUBJECT: Final = re.compile(r"S(\d{3})_\d{3}_\d{8}")
 
 
@@ -53,10 +55,13 @@ def read(root: Path) -> Examples:
     paths: list[Path] = []
     labels: list[int] = []
     split: list[int] = []
-    contempt = 0
+    contempt = others = 0
     for number, folder in parts:
         before = len(paths)
         for emotion, path in _labelled(folder):
+            if path.suffix.lower() not in IMAGES:
+                others += 1
+                continue
             if emotion is None:
                 contempt += 1
                 continue
@@ -65,10 +70,14 @@ def read(root: Path) -> Examples:
             split.append(number)
         if len(paths) == before:
             raise InputError(f"{folder} has no image in a folder named like an emotion ({', '.join(EMOTIONS)})")
-    notes = (f"{contempt:,} pictures of contempt are left out: it is none of the seven emotions",) if contempt else ()
+    notes = {
+        f"{contempt:,} pictures of contempt are left out: it is none of the seven emotions": contempt,
+        f"{others:,} files are left out: the names of pictures end in {', '.join(sorted(IMAGES))}": others,
+    }
     return Examples(
         pictures=OnDisk(paths), labels=np.array(labels, np.int64), split=np.array(split, np.int64),
-        votes=np.zeros((len(paths), len(EMOTIONS)), np.float32), groups=_subjects(paths), notes=notes,
+        votes=np.zeros((len(paths), len(EMOTIONS)), np.float32), groups=_subjects(paths),
+        notes=tuple(note for note, count in notes.items() if count),
     )  # fmt: skip
 
 
@@ -84,13 +93,31 @@ def _labelled(folder: Path) -> Iterator[tuple[str | None, Path]]:
         name = _plain(inner.name)
         if name not in CLASSES:
             raise InputError(f"{inner} names no emotion: expected {', '.join(sorted(CLASSES))}")
-        yield from ((CLASSES[name], path) for path in images(inner))
+        yield from ((CLASSES[name], path) for path in _files(inner))
 
 
 def images(folder: Path) -> list[Path]:
-    """The files in a folder, and in those in it, that are called like pictures."""
-    files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGES and path.is_file())
-    return [path for path in files if not path.name.startswith(".")]
+    """The files in a folder, and in those in it, that are called like pictures.
+
+    What is hidden is left out. Raises InputError for a folder that cannot be read.
+    """
+    return [path for path in _files(folder) if path.suffix.lower() in IMAGES]
+
+
+def _files(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    try:
+        for name, folders, files in os.walk(folder, onerror=_raise):
+            folders[:] = [inner for inner in folders if not inner.startswith(HIDDEN)]
+            paths = (Path(name, file) for file in files if not file.startswith(HIDDEN))
+            found.extend(path for path in paths if path.is_file())
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _split(folder: Path, names: set[str]) -> int:

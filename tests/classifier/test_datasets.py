@@ -1,66 +1,24 @@
 """Data sets in every format that people have them in, and one clear line for whatever is wrong with one."""
 
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from classifier import datasets
-from classifier.datasets.fer2013 import PLUS_FILE
+from classifier.datasets import SPLITS, Examples
 from classifier.datasets.pictures import OnDisk
 from classifier.datasets.report import examine
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
-from tests.classifier.making import stripes, write_csv, write_tree
-
-
-def _save(path: Path, **arrays: object) -> Path:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-    return path
-
-
-GOOD = {"images": np.zeros((3, 48, 48), np.uint8), "labels": np.zeros(3), "split": np.zeros(3)}
-
-
-def test_the_csv_of_the_competition_is_read_with_its_splits(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "fer2013.csv", [0, 3, 6, 4], ["Training", "Training", "PublicTest", "PrivateTest"])
-    examples = datasets.load(path)
-    assert examples.labels.tolist() == [0, 3, 6, 4]
-    assert examples.split.tolist() == [0, 0, 1, 2]
-    assert examples.head == "fer2013"
-    assert not examples.voted
-
-
-def test_the_votes_of_ferplus_beside_the_csv_are_used(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "fer2013.csv", [0, 3], ["Training", "PublicTest"])
-    (tmp_path / PLUS_FILE).write_text(
-        "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
-        "Training,a.png,2,0,0,0,6,0,0,2,0,0\nPublicTest,b.png,0,10,0,0,0,0,0,0,0,0\n"
-    )
-    votes = datasets.load(path).votes
-    np.testing.assert_allclose(votes[0], [0.75, 0, 0, 0, 0, 0, 0.25])
-    np.testing.assert_allclose(votes[1], np.eye(7)[3])
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("7x,0 0,Training", "line 3: emotion is '7x', expected 0 to 6"),
-        ("9,0 0,Training", "line 3: emotion is '9'"),
-        ("1,0 0 0,Training", r"line 3: 3 pixels, expected 2,304 \(48x48\)"),
-        ("1," + " ".join(["x"] * 2304) + ",Training", "line 3: pixels holds something that is no number"),
-        ("1," + " ".join(["256"] * 2304) + ",Training", "line 3: a pixel is 256"),
-        ("1," + " ".join(["1"] * 2304) + ",Sunday", "line 3: Usage is 'Sunday'"),
-        ("1", "line 3: 0 pixels"),
-    ],
-)
-def test_a_damaged_line_of_a_csv_is_named(tmp_path: Path, line: str, said: str) -> None:
-    path = write_csv(tmp_path / "a.csv", [1], ["Training"])
-    with path.open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(InputError, match=said) as caught:
-        datasets.load(path)
-    assert "\n" not in str(caught.value)
+from tests.classifier.making import stripes, write_tree
 
 
 def test_a_tree_is_read_however_its_folders_are_called(tmp_path: Path) -> None:
@@ -74,7 +32,10 @@ def test_a_tree_is_read_however_its_folders_are_called(tmp_path: Path) -> None:
     assert sorted(zip(examples.split.tolist(), names, strict=True)) == [
         (0, "angry"), (0, "angry"), (0, "happy"), (1, "sad"), (1, "surprise"), (1, "surprise"),
     ]  # fmt: skip
-    assert examples.notes == ("4 pictures of contempt are left out: it is none of the seven emotions",)
+    assert examples.notes == (
+        "4 pictures of contempt are left out: it is none of the seven emotions",
+        "1 files are left out: the names of pictures end in .bmp, .jpeg, .jpg, .pgm, .png, .tif, .tiff, .webp",
+    )
     assert isinstance(examples.pictures, OnDisk)
 
 
@@ -108,6 +69,82 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     (tree / "happy" / "001.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"001\.png cannot be read as an image"):
         examine(datasets.load(tree))
+
+
+def test_a_photograph_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "happy").mkdir()
+    path = tmp_path / "happy" / "half.jpg"
+    cv2.imwrite(str(path), np.random.default_rng(1).integers(0, 256, (60, 60), np.uint8))
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(InputError, match=r"half\.jpg cannot be read as an image"):
+        examine(datasets.load(tmp_path))
+
+
+def test_an_image_that_claims_to_be_huge_is_named(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path, {"happy": 1})
+    path = tree / "happy" / "000.png"
+    header = b"IHDR" + struct.pack(">II", 60000, 60000) + path.read_bytes()[24:29]
+    path.write_bytes(path.read_bytes()[:12] + header + struct.pack(">I", zlib.crc32(header)) + path.read_bytes()[33:])
+    with pytest.raises(InputError, match=r"000\.png cannot be read as an image"):
+        examine(datasets.load(tree))
+
+
+def test_an_image_may_have_any_name(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path, {"happy": 1})
+    (tree / "happy" / "000.png").rename(tree / "happy" / os.fsdecode(b"\xff\xe9.png"))
+    assert examine(datasets.load(tree)).images == 1
+
+
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path, {"happy": 1})
+    examples = datasets.load(tree)
+    (tree / "happy" / "000.png").unlink()
+    with pytest.raises(InputError, match=r"000\.png cannot be read: No such file or directory"):
+        examine(examples)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tree(tmp_path / "tree", {"happy": 1, "sad/closed": 1})
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # what leads here is closed to others
+    for mode in (0o000, 0o444):
+        Path("tree/sad/closed").chmod(mode)
+        with _nobody(), pytest.raises(InputError, match=r"closed.* cannot be read: Permission denied"):
+            datasets.load(Path("tree"))
+
+
+@contextmanager
+def _nobody() -> Iterator[None]:
+    """Root may read whatever the permissions say."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_what_programs_keep_beside_pictures_is_not_learnt_from(tmp_path: Path) -> None:
+    kept = ("happy/.thumbnails", "happy/deep/.ipynb_checkpoints/er", "sad/__MACOSX")
+    tree = write_tree(tmp_path, {"happy": 2, "sad": 1, "happy/deep/er": 1, **dict.fromkeys(kept, 3)})
+    (tree / "sad" / "._000.png").write_bytes(b"Mac OS X")
+    examples = datasets.load(tree)
+    assert len(examples) == 4
+    assert not examples.notes
+
+
+def test_a_picture_is_decoded_once_for_all_that_is_taken_of_it(tmp_path: Path) -> None:
+    examples = datasets.load(write_tree(tmp_path, {"happy": 3}))
+    fresh = datasets.load(tmp_path)
+    digests, blank = examples.pictures.prints
+    for path in (tmp_path / "happy").iterdir():
+        path.write_bytes(b"damaged")
+    for which in (np.array([2, 0]), np.array([True, False, True])):
+        taken = examples.where(which)
+        assert np.array_equal(taken.pictures.prints[0], digests[which])
+        assert np.array_equal(taken.blank(), blank[which])
+    assert len(fresh.where(np.array([2, 0]))) == 2  # without a look at them
 
 
 def test_the_report_counts_what_is_wrong() -> None:
@@ -151,6 +188,41 @@ def test_a_division_keeps_people_and_duplicates_together(tmp_path: Path) -> None
     assert [len(side) for side in sides] == [24, 3, 3]
 
 
+def _splits(examples: Examples, *of: str) -> Examples:
+    """The same in splits of these names, in turn."""
+    split = np.resize([SPLITS[name] for name in of], len(examples))
+    return msgspec.structs.replace(examples, split=split)
+
+
+def test_private_pictures_stay_private_where_a_public_split_is_made() -> None:
+    examples = _splits(stripes(700, 4), "train", "train", "train", "private")
+    private, divided = examples.split == SPLITS["private"], examples.divided(seed=1)
+    assert np.array_equal(divided.split == SPLITS["private"], private)
+    for label in range(7):
+        of_train = divided.split[~private & (examples.labels == label)]
+        assert (of_train == SPLITS["public"]).sum() == round(len(of_train) / 10)
+
+
+def test_a_public_split_without_a_picture_of_the_chosen_emotions_is_made_anew() -> None:
+    examples = stripes(700, 4)
+    split = np.resize([SPLITS["train"], SPLITS["train"], SPLITS["private"]], 700)
+    split[examples.labels == EMOTIONS.index("sad")] = SPLITS["public"]
+    examples = msgspec.structs.replace(examples, split=split).of_classes(("happy", "neutral"))
+    divided = examples.divided(seed=1)
+    assert (divided.split == SPLITS["public"]).any()
+    assert np.array_equal(divided.split == SPLITS["private"], examples.split == SPLITS["private"])
+
+
+def test_data_is_divided_as_it_ever_was() -> None:
+    examples = msgspec.structs.replace(stripes(400, 4), groups=np.arange(400))
+    assert examples.divided(seed=1) is examples  # it has a public split
+    split = _splits(examples, "train").divided(seed=1).split
+    assert [np.flatnonzero(split == number)[:6].tolist() for number in (1, 2)] == [
+        [1, 8, 24, 29, 36, 59],
+        [49, 56, 58, 74, 87, 89],
+    ]
+
+
 def test_balanced_data_has_as_many_of_each_class() -> None:
     balanced = stripes(200, 3).balanced(seed=1)
     counts = np.bincount(balanced.labels)
@@ -165,29 +237,15 @@ def test_blanks_and_twins_are_found() -> None:
     assert np.flatnonzero(examples.twins_in(other)).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"images": np.zeros((3, 32, 32), np.uint8)}, "expected uint8"),
-        ({"images": np.zeros((3, 48, 48), np.float32)}, "expected uint8"),
-        ({"labels": np.zeros(2)}, "differ in length"),
-        ({"labels": np.array([0, 1, 7])}, "labels must lie between 0 and 6"),
-        ({"split": np.array([0, 1, 5])}, "the values of split must be"),
-    ],
-)
-def test_arrays_of_the_wrong_shape_are_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        datasets.load(_save(tmp_path / "data.npz", **{**GOOD, **change}))
-
-
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "text.npz"
     text.write_text("hello")
     for path, said in [(text, "cannot be read"), (tmp_path / "no.npz", "no data set at"), (tmp_path / "a.txt", ".npz")]:
         with pytest.raises(InputError, match=said):
             datasets.load(path)
-    with pytest.raises(InputError, match="is no FER2013 data set"):
-        datasets.load(_save(tmp_path / "other.npz", x=np.zeros(3)))
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    with pytest.raises(InputError, match="is no FER2013 data set: it has no array images, labels, split"):
+        datasets.load(tmp_path / "other.npz")
     (tmp_path / "b.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="it has no column emotion, pixels"):
         datasets.load(tmp_path / "b.csv")
