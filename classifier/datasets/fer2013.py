@@ -95,7 +95,7 @@ def read_csv(path: Path) -> Examples:
         raise InputError(f"{path} has no picture")
     plus, split, contempt = path.with_name(PLUS_FILE), np.array(usages, np.int64), len(usages) - len(images)
     votes = _plus(plus, path, split)[places] if plus.is_file() else np.zeros((len(images), len(EMOTIONS)), np.float32)
-    notes = (f"{contempt:,} pictures of contempt are left out: it is none of the seven emotions",) if contempt else ()
+    notes = (f"left out: {contempt:,} of contempt, which is none of the seven emotions",) if contempt else ()
     return Examples(
         pictures=InMemory(np.stack(images)), labels=np.array(labels, np.int64), votes=votes, split=split[places],
         head="labels" if contempt else "fer2013", notes=notes,

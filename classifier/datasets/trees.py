@@ -71,8 +71,8 @@ def read(root: Path) -> Examples:
         if len(paths) == before:
             raise InputError(f"{folder} has no image in a folder named like an emotion ({', '.join(EMOTIONS)})")
     notes = {
-        f"{contempt:,} pictures of contempt are left out: it is none of the seven emotions": contempt,
-        f"{others:,} files are left out: the names of pictures end in {', '.join(sorted(IMAGES))}": others,
+        f"left out: {contempt:,} of contempt, which is none of the seven emotions": contempt,
+        f"left out: {others:,} whose names do not end as those of pictures do ({', '.join(sorted(IMAGES))})": others,
     }
     return Examples(
         pictures=OnDisk(paths), labels=np.array(labels, np.int64), split=np.array(split, np.int64),

@@ -33,8 +33,9 @@ def test_a_tree_is_read_however_its_folders_are_called(tmp_path: Path) -> None:
         (0, "angry"), (0, "angry"), (0, "happy"), (1, "sad"), (1, "surprise"), (1, "surprise"),
     ]  # fmt: skip
     assert examples.notes == (
-        "4 pictures of contempt are left out: it is none of the seven emotions",
-        "1 files are left out: the names of pictures end in .bmp, .jpeg, .jpg, .pgm, .png, .tif, .tiff, .webp",
+        "left out: 4 of contempt, which is none of the seven emotions",
+        "left out: 1 whose names do not end as those of pictures do "
+        "(.bmp, .jpeg, .jpg, .pgm, .png, .tif, .tiff, .webp)",
     )
     assert isinstance(examples.pictures, OnDisk)
 
