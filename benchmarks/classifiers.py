@@ -55,7 +55,7 @@ def engines(name: str, folder: Path, batch: int) -> dict[str, Callable[[], int]]
         return lambda: len(engine.classify(faces))
 
     def by_predict() -> Callable[[], int]:
-        model = keras_models.load(folder)
+        model = keras_models.load(folder, card)
 
         def work() -> int:
             model.predict(faces[:1].astype(np.float32), verbose=0)

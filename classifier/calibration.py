@@ -16,6 +16,7 @@ from classifier.card import ModelCard, read_card, write_card
 from classifier.datasets import Examples
 from classifier.engine import Engine
 from classifier.evaluation import VOTED, choose_split, read
+from classifier.folders import check_writable, writing
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32
@@ -34,9 +35,11 @@ def calibrate(folder: Path, examples: Examples, split: str | None = None) -> tup
     """Gives a model the temperatures that fit the pictures best, and writes its card.
 
     The head of the votes is fitted to votes, any other to labels; one that finds no such target stays as it is.
-    Raises InputError for a split of fewer than `ENOUGH` pictures of emotions that the model knows.
+    Raises InputError for a split of fewer than `ENOUGH` pictures of emotions that the model knows, ModelError for a
+    folder that cannot be written.
     """
     card = read_card(folder)
+    check_writable(folder)
     split = choose_split(examples, split)
     fits: dict[str, Fit] = {}
     for name, head in card.heads.items():
@@ -56,7 +59,8 @@ def calibrate(folder: Path, examples: Examples, split: str | None = None) -> tup
         for name, head in card.heads.items()
     }
     card = msgspec.structs.replace(card, heads=heads)
-    write_card(folder, card)
+    with writing(folder):
+        write_card(folder, card)
     return card, fits
 
 

@@ -18,6 +18,7 @@ from contracts.messages import F32, U8
 from contracts.settings import Precision
 
 TINY: Final = 1e-12  # of which a logarithm can be taken
+ROUNDING: Final = 1e-5
 
 
 class Engine:
@@ -42,7 +43,7 @@ class Engine:
         self.crop: Final = card.crop
         self.shapes: Final = batch_shapes(batch_size)
         self._head: Final = card.heads[chosen]
-        self._columns: Final = _columns(self._head, folder)
+        self._columns: Final = [EMOTIONS.index(name) for name in self._head.classes]
         self.runtime, module = runtime(runtime_name, card)
         self._run: Final = module.compile_shapes(folder, card, chosen, self.shapes, precision)
         for size in self.shapes:  # the first call of each allocates
@@ -52,6 +53,8 @@ class Engine:
                     f"the model {card.name} gives {list(answer.shape)} for {size} crops, its card names "
                     f"{len(self._columns)} classes"
                 )
+        if _contradicts(answer, self._head):
+            raise ModelError(f"the model {card.name} does not give {self._head.gives} in {chosen}, as its card says")
 
     def classify(self, crops: U8) -> F32:
         """u8[N, H, W, C] -> f32[N, 7], rows sum to 1, in the order of EMOTIONS; a class the model lacks is 0."""
@@ -74,6 +77,13 @@ class Engine:
 
     def close(self) -> None:
         """Nothing to give back: the process owns the memory."""
+
+
+def _contradicts(scores: F32, head: Head) -> bool:
+    """Whether these cannot be what the head gives: no share is negative, and no logits happen to add up to 1."""
+    if head.gives == "probabilities":
+        return bool(scores.min() < 0)
+    return bool(scores.min() >= 0 and np.abs(scores.sum(axis=1) - 1).max() < ROUNDING)
 
 
 def softmax(logits: F32) -> F32:
@@ -100,10 +110,3 @@ def plan(faces: int, shapes: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
         start += shapes[-1]
     if start < faces:
         yield start, faces - start, next(size for size in shapes if size >= faces - start)
-
-
-def _columns(head: Head, folder: Path) -> list[int]:
-    try:
-        return [EMOTIONS.index(name) for name in head.classes]
-    except ValueError:
-        raise ModelError(f"the model card in {folder} names a class that is no emotion: {head.classes}") from None

@@ -1,5 +1,6 @@
 """How a model is written: small as a Keras file, and for other runtimes beside it, with a line on the card."""
 
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from classifier.card import WEIGHTS_FILE, ModelCard, read_card, write_card
-from classifier.quiet import choose_backend, native_stderr_held_back
+from classifier.card import ModelCard, read_card, write_card
+from classifier.folders import check_writable, writing
+from classifier.quiet import native_stderr_held_back
+from classifier.runtimes import keras_models, openvino, tensorflow
+from contracts.errors import ModelError
 
 
 def save_small(model: Any, path: Path) -> None:
@@ -26,16 +30,29 @@ def save_small(model: Any, path: Path) -> None:
 
 
 def export_openvino(folder: Path) -> ModelCard:
-    """Writes the model of this folder for OpenVINO, and its new card."""
+    """Writes the model of this folder for OpenVINO, and its new card.
+
+    Raises ModelError for a folder that cannot be written, and where Keras does not run on TensorFlow.
+    """
     card = read_card(folder)
-    choose_backend()
-    with native_stderr_held_back():
-        import keras
-
-        from classifier.runtimes import openvino
-
-        model = keras.models.load_model(folder / WEIGHTS_FILE, compile=False)
-        files = openvino.export(model, folder)
-    card = msgspec.structs.replace(card, exports={**card.exports, "openvino": files})
-    write_card(folder, card)
+    check_writable(folder)
+    if (lacks := tensorflow.missing(card)) is not None:
+        raise ModelError(f"a model is exported by TensorFlow: {lacks}")
+    model = keras_models.load(folder, card)
+    with writing(folder), native_stderr_held_back(), tempfile.TemporaryDirectory(dir=folder) as fresh:
+        files = openvino.export(_named(model, card), Path(fresh), card.crop)
+        for name in files:
+            (Path(fresh) / name).replace(folder / name)
+        card = msgspec.structs.replace(card, exports={**card.exports, "openvino": files})
+        write_card(folder, card)
     return card
+
+
+def _named(model: Any, card: ModelCard) -> Any:
+    """A model whose outputs have their heads' names, which is how OpenVINO tells them apart."""
+    import keras
+
+    outputs = keras_models.outputs_of(model)
+    if isinstance(outputs, dict) or len(outputs) == 1:  # which needs no name
+        return model
+    return keras.Model(model.input, dict(zip(card.heads, outputs, strict=True)))

@@ -1,12 +1,18 @@
 """Where models are found and made: those that come with the package, and folders of the user's."""
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from classifier.card import CARD_FILE
 from contracts.errors import InputError, ModelError
 from contracts.settings import ModelsSettings
+
+COPY: Final = "copy it to a folder of yours, and name that with --model"
 
 
 def bundled() -> dict[str, Path]:
@@ -47,3 +53,19 @@ def find_model(name: str, models: ModelsSettings) -> Path:
         if folder.is_dir():
             return folder
     raise ModelError(f"no model {name!r}: it is neither a folder nor one of {', '.join(known)}")
+
+
+def check_writable(folder: Path) -> None:
+    """Raises ModelError for a model that may not be changed: the package's own, where another user has installed it."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ModelError(f"the model's folder {folder} is read-only: {COPY}")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around what writes into a model's folder. Raises ModelError where that fails, because the disk is full say."""
+    check_writable(folder)
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(f"the model's folder {folder} cannot be written: {error.strerror or error}; {COPY}") from None

@@ -2,11 +2,11 @@
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, cast
 
-from classifier.card import ModelCard
+from classifier.card import CARD_FILE, ModelCard
 from contracts.errors import ModelError
 from contracts.messages import F32, U8
 from contracts.settings import Precision
@@ -49,6 +49,27 @@ def runtime(name: str, card: ModelCard) -> tuple[str, Runtime]:
     if (lacks := _module(name).missing(card)) is not None:
         raise ModelError(f"{name} cannot run the model {card.name}: {lacks}")
     return name, _module(name)
+
+
+def check(folder: Path, card: ModelCard, takes: Collection[int | None], gives: Collection[str] | int) -> None:
+    """Raises ModelError where a network takes other crops than its card says, or lacks a head of the card's.
+
+    `takes` is the shape of the network's input, None for what may have any size; `gives` the names of its outputs, or
+    how many it has where they are nameless.
+    """
+    path = folder / CARD_FILE
+    crop = (None, card.crop.height, card.crop.width, card.crop.channels)
+    if len(takes) != len(crop) or any(size not in (None, wanted) for size, wanted in zip(takes, crop, strict=True)):
+        raise ModelError(f"the model card {path} speaks of crops {_shape(crop)}, its network takes {_shape(takes)}")
+    if isinstance(gives, int):
+        if gives != len(card.heads):
+            raise ModelError(f"the model card {path} has {len(card.heads)} heads, its network gives {gives} answers")
+    elif missing := [head for head in card.heads if head not in gives]:
+        raise ModelError(f"the model card {path} has a head {missing[0]!r} that its network lacks")
+
+
+def _shape(sizes: Collection[int | None]) -> str:
+    return f"[{', '.join('N' if size is None else str(size) for size in sizes)}]"
 
 
 def _module(name: str) -> Runtime:

@@ -31,7 +31,7 @@ def compile_shapes(
     """One compiled function for each batch size."""
     jax: Any = importlib.import_module("jax")
 
-    model = keras_models.load(folder)
+    model = keras_models.load(folder, card)
     if precision == "bfloat16":
         model = in_precision(model, "mixed_bfloat16")
 
@@ -39,7 +39,7 @@ def compile_shapes(
         return keras_models.answer(model, crops, head, card).astype("float32")
 
     def compiled(size: int) -> Run:
-        shape = jax.ShapeDtypeStruct((size, *model.input_shape[1:]), np.uint8)
+        shape = jax.ShapeDtypeStruct((size, card.crop.height, card.crop.width, card.crop.channels), np.uint8)
         function = jax.jit(scores).lower(shape).compile()
 
         def run(crops: U8) -> F32:

@@ -12,10 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from classifier.card import ModelCard, file_sha256
-from classifier.runtimes import Run
+from classifier.runtimes import Run, check
 from contracts.errors import ModelError
 from contracts.messages import F32, U8
 from contracts.settings import Precision
+from contracts.stages import CropSpec
 
 GRAPH: Final = "model.xml"
 WEIGHTS: Final = "model.bin"
@@ -51,11 +52,15 @@ def compile_shapes(
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot load {folder / GRAPH}: {str(error).splitlines()[0]}") from error
 
+    takes = [None if size.is_dynamic else size.get_length() for size in model.inputs[0].partial_shape]
+    named = len(model.outputs) > 1
+    check(folder, card, takes, [name for output in model.outputs for name in output.names] if named else 1)
+
     def compiled(size: int) -> Run:
         model.reshape([size, card.crop.height, card.crop.width, card.crop.channels])
         network = core.compile_model(model, "CPU", options)
         request = network.create_infer_request()
-        answer = network.output(head) if len(network.outputs) > 1 else network.output(0)
+        answer = network.output(head) if named else network.output(0)
 
         def run(crops: U8) -> F32:
             request.infer([crops])
@@ -66,8 +71,8 @@ def compile_shapes(
     return {size: compiled(size) for size in shapes}
 
 
-def export(model: Any, folder: Path) -> dict[str, str]:
-    """Writes a Keras model for OpenVINO; returns {file: SHA-256}.
+def export(model: Any, folder: Path, crop: CropSpec) -> dict[str, str]:
+    """Writes a Keras model for OpenVINO; returns {file: SHA-256}. Raises OSError where it cannot be written.
 
     The weights stay float32: OpenVINO folds the normalisations into the convolutions, and rounding what comes of that
     to float16 would move answers by more than a thousandth.
@@ -75,8 +80,12 @@ def export(model: Any, folder: Path) -> dict[str, str]:
     import openvino
     from openvino import preprocess as pre
 
-    converted = openvino.convert_model(model, input=[(-1, *model.input_shape[1:])])
+    converted = openvino.convert_model(model, input=[(-1, crop.height, crop.width, crop.channels)])
     steps = pre.PrePostProcessor(converted)
     steps.input().tensor().set_element_type(openvino.Type.u8)  # crops come as bytes
-    openvino.save_model(steps.build(), folder / GRAPH, compress_to_fp16=False)
+    built = steps.build()
+    try:
+        openvino.save_model(built, folder / GRAPH, compress_to_fp16=False)
+    except RuntimeError:  # it says "iostream error", whatever the disk had said
+        raise OSError("OpenVINO cannot write its files: is the disk full?") from None
     return {name: file_sha256(folder / name) for name in (GRAPH, WEIGHTS)}

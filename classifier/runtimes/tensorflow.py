@@ -14,9 +14,8 @@ from contracts.settings import Precision
 
 def missing(card: ModelCard) -> str | None:
     """Nothing, as a rule: it is what models are made with."""
-    if keras_models.running() not in (None, "tensorflow"):
-        return f"Keras runs on {keras_models.running()} in this process"
-    return None
+    backend = keras_models.running() or choose_backend()
+    return None if backend == "tensorflow" else f"Keras runs on {backend} in this process: unset KERAS_BACKEND"
 
 
 def compile_shapes(
@@ -28,14 +27,14 @@ def compile_shapes(
         import tensorflow as tf
 
         gpu = bool(tf.config.list_physical_devices("GPU"))  # complains where there is none
-    model = keras_models.load(folder)
+    model = keras_models.load(folder, card)
     if precision == "bfloat16":
         model = in_precision(model, "mixed_bfloat16")
     elif precision == "auto" and gpu:
         model = in_precision(model, "mixed_float16")
 
     def compiled(size: int) -> Run:
-        spec = tf.TensorSpec((size, *model.input_shape[1:]), tf.uint8)
+        spec = tf.TensorSpec((size, card.crop.height, card.crop.width, card.crop.channels), tf.uint8)
 
         def scores(crops: Any) -> Any:
             return tf.cast(keras_models.answer(model, crops, head, card), tf.float32)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import Context
+from pipeline.commands import Context, note
 from pipeline.commands.data import DATA, Model, Split, labelled
 
 
@@ -27,7 +27,11 @@ def calibrate(
     folder = find_model(model, owner.settings({}).models)
     examples = labelled(data)
     with waiting("calibrating"):
-        _, fits = fitted(folder, examples, split)
+        card, fits = fitted(folder, examples, split)
     for head, fit in fits.items():
         (before, now), (worse, better) = fit.temperature, fit.cross_entropy
         typer.echo(f"{folder}, {head}: temperature {before} -> {now}, cross entropy {worse:.4f} -> {better:.4f}")
+    for head in card.heads:
+        if head not in fits:
+            used = ", and is what is used where no head is named" if head == card.default_head else ""
+            note(f"{head} stays as it is{used}: it is fitted to FER+'s votes, of which {data.name} has none")

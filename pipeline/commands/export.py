@@ -1,16 +1,12 @@
 """`affectstream export`: a model for a faster runtime."""
 
-from typing import Annotated
-
 import typer
 
 from pipeline.commands import Context
+from pipeline.commands.data import Model
 
 
-def export(
-    context: typer.Context,
-    model: Annotated[str, typer.Option(help="A model's name or folder.")] = "default",
-) -> None:
+def export(context: typer.Context, model: Model = "default") -> None:
     """Write a model for OpenVINO beside the Keras one; `run` then uses it: faster on CPUs, and quicker to start."""
     from classifier.exporting import export_openvino
     from classifier.folders import find_model

@@ -78,6 +78,10 @@ def test_the_command_says_what_changed_and_too_few_pictures_in_one_line(
     code, out, err = run(capsys, "calibrate", "--model", str(copy), "--data", str(data))
     assert code == 0, err
     assert f"{copy}, fer2013: temperature " in out
+    assert err.splitlines() == [
+        "affectstream: ferplus stays as it is, and is what is used where no head is named: it is fitted to FER+'s "
+        "votes, of which faces.npz has none"
+    ]
     code, _, err = run(capsys, "calibrate", "--model", str(copy), "--data", str(data), "--split", "private")
     assert code == 2
     assert err.count("\n") == 1
