@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from rich import progress as rich
 from rich.console import Console
+from rich.text import Text
 
 from contracts.stages import Source
 from pipeline.embedded import Embedded
@@ -21,7 +22,7 @@ FIRST_AFTER: Final = 0.5  # seconds: what is over sooner needs no display
 def waiting(why: str) -> Iterator[None]:
     """Shows on a terminal's stderr that something takes its time."""
     console = Console(stderr=True)
-    with console.status(f"{why} …") if console.is_terminal else nullcontext():
+    with console.status(Text(f"{why} …")) if console.is_terminal else nullcontext():
         yield
 
 

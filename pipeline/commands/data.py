@@ -105,14 +105,13 @@ def labelled(path: Path) -> Any:
 def _show(path: Path, found: Any) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from contracts.emotions import COLOURS, EMOTIONS
 
     console = Console(highlight=False)
-    console.print(
-        f"[bold]{path.name}[/]: {found.images:,} pictures"
-        + (f", {found.voted:,} with FER+ votes" if found.voted else "")
-    )
+    voted = f", {found.voted:,} with FER+ votes" if found.voted else ""
+    console.print(Text.assemble((path.name, "bold"), f": {found.images:,} pictures{voted}"))  # a name is no markup
     table = Table("class", box=None, header_style="bold")
     for split in found.classes:
         table.add_column(split, justify="right")
@@ -140,4 +139,4 @@ def _show(path: Path, found: Any) -> None:
         if found.conflicts[split]:
             console.print(f"{split}: {found.conflicts[split]:,} pictures have a duplicate with another label")
     for line in found.notes:
-        console.print(line)
+        console.print(Text(line))

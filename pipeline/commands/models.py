@@ -1,6 +1,8 @@
 """`affectstream models`: which models there are, and fetching the detector's."""
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -9,6 +11,8 @@ from pipeline.commands import Context
 
 if TYPE_CHECKING:
     from contracts.settings import Settings
+
+WIDE: Final = 10_000
 
 models_app = typer.Typer(help="List the models, fetch the face detector's.", no_args_is_help=True)
 
@@ -19,7 +23,6 @@ def list_models(context: typer.Context) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from classifier.card import read_card
     from classifier.folders import all_models
     from detector import yunet_path
     from detector.models import UnavailableError
@@ -31,16 +34,15 @@ def list_models(context: typer.Context) -> None:
         where = "not here yet: affectstream models pull"
     except ModelError as error:
         where = str(error)
-    table = Table("model", "kind", "what it is", "where", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for heading in ("model", "kind", "what it is", "where"):
+        table.add_column(heading, overflow="fold")
     table.add_row("yunet", "detector", "face detector, the better one", where)
     table.add_row("haar", "detector", "face detector, for where yunet cannot be had", "comes with OpenCV")
-    for folder in all_models(settings.models).values():
-        card = read_card(folder)
-        accuracy = ", ".join(f"{head} {value:.3f}" for head, value in card.accuracy.items())
-        table.add_row(
-            card.name, "classifier", f"{card.architecture}, {card.parameters:,} parameters; {accuracy}", str(folder)
-        )
-    Console().print(table)
+    for name, folder in all_models(settings.models).items():
+        table.add_row(name, "classifier", _description(folder), str(folder))
+    # Names and paths are no markup. Who reads them from a pipe needs them whole, however wide that is.
+    Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 @models_app.command()
@@ -52,6 +54,17 @@ def pull(
     from detector import pull as fetch
 
     typer.echo(fetch(_settings(context, {"models.folder": folder, "models.download": True}).models))
+
+
+def _description(folder: Path) -> str:
+    from classifier.card import read_card
+
+    try:
+        card = read_card(folder)
+    except ModelError as error:
+        return f"damaged: {error}"
+    accuracy = ", ".join(f"{head} {value:.3f}" for head, value in card.accuracy.items())
+    return f"{card.architecture}, {card.parameters:,} parameters; {accuracy}"
 
 
 def _settings(context: typer.Context, flags: dict[str, object] | None = None) -> "Settings":
