@@ -17,6 +17,7 @@ from classifier.datasets import Examples
 from classifier.engine import Engine
 from classifier.evaluation import VOTED, choose_split, read
 from classifier.folders import check_writable, writing
+from classifier.learnt import learnt_by
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
 from contracts.messages import F32
@@ -35,21 +36,27 @@ def calibrate(folder: Path, examples: Examples, split: str | None = None) -> tup
     """Gives a model the temperatures that fit the pictures best, and writes its card.
 
     The head of the votes is fitted to votes, any other to labels; one that finds no such target stays as it is.
-    Raises InputError for a split of fewer than `ENOUGH` pictures of emotions that the model knows, ModelError for a
+    Pictures that the model's folder says it has learnt from are left out: it is too sure of those.
+    Raises InputError for a split of fewer than `ENOUGH` others of emotions that the model knows, ModelError for a
     folder that cannot be written.
     """
     card = read_card(folder)
     check_writable(folder)
     split = choose_split(examples, split)
+    new = examples.of(split)
+    new = new.where(~learnt_by(folder, new))
     fits: dict[str, Fit] = {}
     for name, head in card.heads.items():
-        chosen = examples.of(split).of_classes(tuple(one for one in EMOTIONS if one in head.classes))
+        chosen = new.of_classes(tuple(one for one in EMOTIONS if one in head.classes))
         if name == VOTED:
             chosen = chosen.where(np.flatnonzero(chosen.votes.sum(axis=1)))
             if not len(chosen):
                 continue
         if len(chosen) < ENOUGH:
-            raise InputError(f"a temperature takes {ENOUGH} pictures, the split {split!r} has {len(chosen)}")
+            raise InputError(
+                f"a temperature takes {ENOUGH} pictures that the model has not learnt from, the split {split!r} has "
+                f"{len(chosen)}"
+            )
         scores, wanted = _scores(Engine(folder, head=name), chosen), wanted_of(name, head.classes, chosen)
         best = round(metrics.temperature(scores, wanted), 4)
         before, now = (metrics.cross_entropy(scores, wanted, t) for t in (head.temperature, best))

@@ -227,11 +227,12 @@ def evaluate(
 def _show(found: Any, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from contracts.emotions import COLOURS
 
     console = Console(highlight=False)
-    console.print(f"[bold]{title}[/]: {found.images:,} pictures")
+    console.print(Text.assemble((title, "bold"), f": {found.images:,} pictures"))
     facts = {
         "accuracy": found.accuracy,
         "accuracy without twins": found.accuracy_without_twins,

@@ -12,6 +12,7 @@ from classifier.calibration import calibrate
 from classifier.card import read_card, write_card
 from classifier.datasets import Examples
 from classifier.evaluation import measure
+from classifier.learnt import learnt_by
 from contracts.errors import InputError
 from tests.classifier.making import QUICK, stripes, write_npz
 from tests.classifier.test_training import train
@@ -40,6 +41,16 @@ def with_temperatures(folder: Path, temperature: float) -> Path:
     heads = {name: msgspec.structs.replace(head, temperature=temperature) for name, head in card.heads.items()}
     write_card(folder, msgspec.structs.replace(card, heads=heads))
     return folder
+
+
+def test_it_is_not_fitted_to_what_it_has_learnt_from(model: Path, tmp_path: Path) -> None:
+    own = stripes(1000, 1)
+    known = own.split == 0
+    with pytest.raises(InputError, match="pictures that the model has not learnt from, the split 'train' has"):
+        calibrate(model, own, "train")
+    both, alone = shutil.copytree(model, tmp_path / "both"), shutil.copytree(model, tmp_path / "alone")
+    assert calibrate(both, own, "all")[1] == calibrate(alone, own.where(~learnt_by(model, own)), "all")[1]
+    assert learnt_by(model, own).sum() > 0.8 * known.sum()
 
 
 def test_a_model_that_is_too_sure_is_made_as_sure_as_it_is_right(model: Path) -> None:
@@ -72,7 +83,7 @@ def test_the_command_says_what_changed_and_too_few_pictures_in_one_line(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy: Any = shutil.copytree(model, tmp_path / "model")
-    with pytest.raises(InputError, match="200 pictures, the split 'public' has 20"):
+    with pytest.raises(InputError, match="200 pictures .* not learnt from, the split 'public' has 20"):
         calibrate(copy, doubtful(100), "public")
     data = write_npz(tmp_path / "faces.npz", doubtful(1200))
     code, out, err = run(capsys, "calibrate", "--model", str(copy), "--data", str(data))
