@@ -1,5 +1,5 @@
 """Classified faces -> people, stress and windows. No I/O and no clock: the same frames give the same rows."""
 
-from aggregator.aggregate import Aggregator
+from aggregator.aggregate import Aggregator, Gap
 
-__all__ = ["Aggregator"]
+__all__ = ["Aggregator", "Gap"]

@@ -20,6 +20,23 @@ REMEMBERED_RUNS: Final = 64
 """So many finished runs are remembered, to recognise what is delivered again after the end of its run."""
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """Frames that are missing before one that is there, or before the end of their run."""
+
+    run_id: str
+    first: int
+    end: int  # seq of the frame that is there, or the number of frames of the run
+    since: int  # event time of the frame before …
+    until: int  # … and of the one after; the same where there is only one of them, and 0 where no frame has come at all
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    def time_of(self, seq: int) -> int:
+        """When a frame of the gap may have been captured: they are spread evenly over its time."""
+        return self.since + (self.until - self.since) * (seq - self.first + 1) // (len(self) + 1)
+
+
 class RunState(msgspec.Struct):
     """All that is known of a run that has not ended."""
 
@@ -33,6 +50,19 @@ class RunState(msgspec.Struct):
     faces: list[Followed] = []
     people: int = 0
     ends_at: int | None = None  # number of frames, once the end of the run is known
+
+    def gaps(self) -> list[Gap]:
+        """What is missing, in order."""
+        gaps: list[Gap] = []
+        first, before = self.next_seq, self.now if self.next_seq else None
+        for end in sorted(seq for seq in self.early if self.ends_at is None or seq < self.ends_at):
+            at = self.early[end].captured_at
+            if end > first:
+                gaps.append(Gap(self.run_id, first, end, at if before is None else before, at))
+            first, before = end + 1, at
+        if self.ends_at is not None and self.ends_at > first:
+            gaps.append(Gap(self.run_id, first, self.ends_at, before or 0, before or 0))
+        return gaps
 
 
 class CameraState(msgspec.Struct):
@@ -88,6 +118,13 @@ class Aggregator:
             run.ends_at = ended.frames
             self._apply_in_order(run, rows)
         return self._permitted(rows)
+
+    def gaps(self) -> list[Gap]:
+        """What is missing before runs can go on or end, run by run and in order.
+
+        Nobody but its caller can know whether it is still on its way. What is not: put tombstones in its place.
+        """
+        return [gap for run in self._state.runs.values() for gap in run.gaps()]
 
     def state(self) -> bytes:
         """Everything that a successor needs to go on from here."""

@@ -27,8 +27,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def read(entries: Sequence[Entry], spoiled: Mapping[int, str]) -> tuple[dict[int, EmotionsMessage], list[DeadLetter]]:
     """The messages, by their place in the batch, and letters for what is none.
 
-    A frame that makes no sense but has a place in a run becomes a tombstone there, so that nobody waits for it. Those
-    that `spoiled` gives a reason for are treated as if they made no sense.
+    A frame that makes no sense but has a place in a run becomes a tombstone there, so that nobody waits for it. Where
+    no place can be read, the run waits for a while (`pipeline.overdue`). Those that `spoiled` gives a reason for are
+    treated as if they made no sense.
     """
     messages: dict[int, EmotionsMessage] = {}
     letters: list[DeadLetter] = []

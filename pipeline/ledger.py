@@ -6,24 +6,30 @@ book cannot write, reads the new one and does the batch again; what was in alrea
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final, Literal, Protocol
 
 import msgspec
 
-from aggregator import Aggregator
+from aggregator import Aggregator, Gap
 from contracts import wire
 from contracts.errors import StorageError
 from contracts.messages import EmotionsMessage, FrameEmotions, FrameId, RunEnded, RunStarted, Tombstone
 from contracts.rows import DeadLetter, Rows, Run
 from contracts.settings import Settings
-from pipeline.entries import Entry, read
+from pipeline.entries import STAGE, Entry, read
+from pipeline.overdue import Overdue
 from pipeline.runs import closed, opened
 from storage.checkpoints import Checkpoint, FencedError
 
 FENCED_ATTEMPTS: Final = 5
 """Two workers may meet at a camera for a moment; more often than this in a row, something else is wrong."""
 REMEMBERED_RUNS: Final = 64
+GIVEN_UP_AFTER: Final = 4
+"""Times redis.take_over_after x redis.attempts: so long a frame may take in each of two stages whose workers die."""
+NEVER_ARRIVED: Final = "it never arrived"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -54,6 +60,8 @@ class Done(msgspec.Struct):
     """Of the new frames."""
     latest: dict[str, FrameId] = {}
     """Of each camera, the last frame that was new."""
+    given_up: list[tuple[str, Gap]] = []
+    """By camera, frames that have been waited for in vain; they are dead letters now."""
     rows: Rows = msgspec.field(default_factory=Rows)
     """What was stored."""
     runs: list[Run] = []
@@ -103,12 +111,12 @@ class Book:
         """The version that this book was read as, and what it holds now."""
         return self.version, wire.encode(BookState(aggregator=self._aggregator.state(), runs=self._runs))
 
-    def take(self, message: EmotionsMessage, rows: Rows, runs: dict[str, Run], done: Done) -> None:
-        """Takes a message in; what becomes final is added to `rows` and `runs`."""
+    def take(self, message: EmotionsMessage, rows: Rows, runs: dict[str, Run], done: Done) -> bool:
+        """Takes a message in; what becomes final is added to `rows` and `runs`. Whether it was a frame that is new."""
         if isinstance(message, FrameEmotions) and message.again and message.run_id not in self._runs:
             rows.extend(self._aggregator.add(message))  # of a run that is long over
-            return
-        tally = self._runs.setdefault(message.run_id, RunTally())
+            return False
+        new, tally = False, self._runs.setdefault(message.run_id, RunTally())
         if isinstance(message, RunStarted):
             if tally.started is None:
                 tally.started = message
@@ -118,15 +126,34 @@ class Book:
             if not tally.stored:
                 tally.ended = message
                 rows.extend(self._aggregator.finish(message))
-        else:
-            self._take_frame(message, tally, rows, done)
+        elif new := self._add(message, tally, rows, done):
+            done.captured_at.append(message.captured_at)
+            done.latest[message.camera_id] = message
         self._close_if_complete(message.camera_id, tally, runs)
+        return new
 
-    def _take_frame(self, frame: FrameEmotions | Tombstone, tally: RunTally, rows: Rows, done: Done) -> None:
+    def gaps(self) -> list[Gap]:
+        """What is missing before runs can go on or end."""
+        return self._aggregator.gaps()
+
+    def give_up(self, gap: Gap, rows: Rows, runs: dict[str, Run], done: Done) -> None:
+        """Nobody waits for these frames any more: tombstones take their places."""
+        camera_id, tally = self._aggregator.camera_id, self._runs.setdefault(gap.run_id, RunTally())
+        for seq in range(gap.first, gap.end):
+            stone = Tombstone(
+                camera_id=camera_id, run_id=gap.run_id, seq=seq, captured_at=gap.time_of(seq) or _known_time(tally),
+                stage=STAGE, reason=NEVER_ARRIVED,
+            )  # fmt: skip
+            self._add(stone, tally, rows, done)
+        done.given_up.append((camera_id, gap))
+        self._close_if_complete(camera_id, tally, runs)
+
+    def _add(self, frame: FrameEmotions | Tombstone, tally: RunTally, rows: Rows, done: Done) -> bool:
+        """Whether the frame was new."""
         repeated = self._aggregator.repeated
         rows.extend(self._aggregator.add(frame))
         if self._aggregator.repeated > repeated:
-            return
+            return False
         faces = len(frame.boxes) if isinstance(frame, FrameEmotions) else 0
         tally.first_at = min(tally.first_at, frame.captured_at) if tally.frames else frame.captured_at
         tally.frames += 1
@@ -134,8 +161,7 @@ class Book:
         counts = done.cameras.setdefault(frame.camera_id, Frames())
         counts.frames += 1
         counts.faces += faces
-        done.captured_at.append(frame.captured_at)
-        done.latest[frame.camera_id] = frame
+        return True
 
     def _close_if_complete(self, camera_id: str, tally: RunTally, runs: dict[str, Run]) -> None:
         ended = tally.ended
@@ -159,13 +185,27 @@ class Book:
         )
 
 
+def _known_time(tally: RunTally) -> int:
+    """Event time of a run of which no frame has come."""
+    if tally.started is not None:
+        return tally.started.started_at
+    return tally.ended.ended_at if tally.ended is not None else 0
+
+
 class Ledger:
-    """The books of the cameras that this worker has. Used by one thread at a time."""
+    """The books of the cameras that this worker has. Used by one thread at a time.
+
+    A frame that never arrives, be it that its message cannot be read or that a server has lost it, holds its run up for
+    a while (`pipeline.overdue`), and becomes a dead letter then.
+    """
 
     def __init__(self, store: Keeper, settings: Settings) -> None:
         self._store: Final = store
         self._settings: Final = settings
         self._books: Final[dict[str, Book]] = {}
+        limit = GIVEN_UP_AFTER * settings.redis.take_over_after * settings.redis.attempts
+        # Not kept with the books: a batch that has to be done again must not begin the waiting anew.
+        self._overdue: Final = defaultdict[str, Overdue](partial(Overdue, limit))
 
     @property
     def cameras(self) -> set[str]:
@@ -188,7 +228,7 @@ class Ledger:
         while True:
             messages, letters = read(entries, spoiled)
             try:
-                return self._apply(messages, letters)
+                return self._apply(messages, letters, [entry.at for entry in entries])
             except FencedError:
                 fenced += 1
                 if fenced >= FENCED_ATTEMPTS:
@@ -198,23 +238,43 @@ class Ledger:
                     raise  # not even a tombstone can be taken
                 spoiled[error.index] = f"unexpected {error.__cause__!r}"
 
-    def _apply(self, messages: Mapping[int, EmotionsMessage], letters: list[DeadLetter]) -> Done:
-        camera_ids = {message.camera_id for message in messages.values()}
+    def tick(self, camera_ids: Iterable[str], at: int) -> Done:
+        """All that was published of these cameras until `at` (UTC ns) is stored: gives up what is overdue by now.
+
+        Raises StorageError where the store refuses, as `apply` does.
+        """
+        quiet = set(camera_ids)
+        for camera_id in quiet:
+            self._overdue[camera_id].hear(at)
+        return self._apply({}, [], [], quiet)
+
+    def _apply(
+        self, messages: Mapping[int, EmotionsMessage], letters: list[DeadLetter], published: Sequence[int],
+        quiet: Collection[str] = (),
+    ) -> Done:  # fmt: skip
+        changed = {message.camera_id for message in messages.values()}
+        camera_ids = changed.union(quiet)
         rows, runs, done = Rows(dead_letters=list(letters)), dict[str, Run](), Done(unreadable=letters)
         try:
             self._open(camera_ids)
             for index, message in messages.items():
                 try:
-                    self._books[message.camera_id].take(message, rows, runs, done)
+                    if self._books[message.camera_id].take(message, rows, runs, done):
+                        self._overdue[message.camera_id].hear(published[index])
                 except Exception as error:  # one bad message must not keep all the others waiting for ever
                     _log.warning("a message of run %s", message.run_id, exc_info=True)
                     raise _SpoiledError(index) from error
-            checkpoints = {camera_id: self._books[camera_id].checkpoint() for camera_id in camera_ids}
-            self._store.write_with_checkpoints(rows, list(runs.values()), checkpoints)
+            for camera_id in camera_ids:
+                for gap in self._overdue[camera_id].due(self._books[camera_id].gaps()):
+                    self._books[camera_id].give_up(gap, rows, runs, done)
+            changed.update(camera_id for camera_id, _ in done.given_up)
+            checkpoints = {camera_id: self._books[camera_id].checkpoint() for camera_id in changed}
+            if rows or checkpoints:
+                self._store.write_with_checkpoints(rows, list(runs.values()), checkpoints)
         except BaseException:
             self.forget(camera_ids)  # they say more than what is stored, or less
             raise
-        for camera_id in camera_ids:
+        for camera_id in changed:
             self._books[camera_id].version += 1
         done.rows, done.runs = rows, list(runs.values())
         return done

@@ -34,6 +34,11 @@ def read_checkpoints(connection: Connection, camera_ids: Sequence[str]) -> dict[
     return {asked[row.camera_id]: (row.version, bytes(row.state)) for row in found}
 
 
+def cameras_with_checkpoints(connection: Connection) -> list[str]:
+    """The cameras that an aggregator could go on with."""
+    return list(connection.scalars(select(checkpoint.c.camera_id).order_by(checkpoint.c.camera_id)))
+
+
 def write_with_checkpoints(
     connection: Connection, backend: Backend, rows: Rows, runs: Sequence[Run], checkpoints: Mapping[str, Checkpoint]
 ) -> None:

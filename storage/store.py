@@ -14,7 +14,7 @@ from contracts.errors import StorageAwayError, StorageError
 from contracts.rows import Rows, Run
 from contracts.settings import StorageSettings
 from storage import queries
-from storage.checkpoints import Checkpoint, read_checkpoints, write_with_checkpoints
+from storage.checkpoints import Checkpoint, cameras_with_checkpoints, read_checkpoints, write_with_checkpoints
 from storage.choosing import choose
 from storage.queries import PersonSummary, RunTotals
 from storage.schema import prepare
@@ -67,6 +67,10 @@ class Store:
     def checkpoints(self, camera_ids: Sequence[str]) -> dict[str, Checkpoint]:
         """Version and state of these cameras' checkpoints; cameras that have none are left out."""
         return self._transact(partial(read_checkpoints, camera_ids=camera_ids), write=False)
+
+    def cameras_with_checkpoints(self) -> list[str]:
+        """The cameras that have a checkpoint."""
+        return self._transact(cameras_with_checkpoints, write=False)
 
     def write_with_checkpoints(self, rows: Rows, runs: Sequence[Run], checkpoints: Mapping[str, Checkpoint]) -> None:
         """Stores rows, runs and checkpoints in one transaction.

@@ -6,6 +6,7 @@ message that is still being worked on, to lose some in a rebalance, and to stop 
 - what is stored is decided by the books (`pipeline.ledger`), in one transaction with the rows;
 - offsets are committed here, after that transaction, and only up to what is stored without a gap;
 - a gap in what Faust delivers makes us start again from the last commit;
+- frames that never come are given up by how far the topic is stored, also where nothing more is published;
 - with privacy level aggregate, what is stored and committed is deleted from the topic;
 - a watchdog ends the process when nothing is consumed although something waits.
 """
@@ -15,7 +16,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -26,9 +27,9 @@ from pipeline import metrics
 from pipeline.broadcast import Broadcast
 from pipeline.entries import STAGE, Entry
 from pipeline.ledger import Done, Ledger
-from pipeline.topic import BrokersAwayError, Eraser, Onlooker, Standing, ensure_topic
+from pipeline.topic import BrokersAwayError, Eraser, Onlooker, Standing, ensure_topic, partition_of
 from pipeline.workers.consuming import Consuming, Event
-from pipeline.workers.offsets import GapError, Offsets
+from pipeline.workers.offsets import GapError, Offsets, Passed
 from pipeline.workers.patience import GivenUpError, Patience
 from pipeline.workers.shell import Shell
 from pipeline.workers.watchdog import Watchdog
@@ -59,7 +60,11 @@ class AggregateWorker:
         self._consuming: Consuming | None = None
         self._busy_since: float | None = None
         self._books_old = False
+        self._passed: Final = Passed()
+        self._quiet: tuple[int, Sequence[int], int] | None = None  # until when, in which partitions, of how many
+        self._books: Final = threading.Lock()  # held while the ledger is in use
         self._ledger: Ledger
+        self._store: Store
         self._onlooker: Onlooker
         self._broadcast: Final = Broadcast(settings, STAGE)
         self._eraser: Eraser | None
@@ -69,12 +74,13 @@ class AggregateWorker:
         """Does the work. Raises an AffectstreamError for what does not pass by itself."""
         try:
             self._patience.until_done(self._ensure_topic, BrokersAwayError)
-            store = self._patience.until_done(lambda: Store(self._settings.storage, RETRY_SECONDS), StorageAwayError)
+            opened = self._patience.until_done(lambda: Store(self._settings.storage, RETRY_SECONDS), StorageAwayError)
         except GivenUpError:
             return
-        self._ledger, self._onlooker = Ledger(store, self._settings), Onlooker(self._settings.kafka)
+        self._store, self._ledger = opened, Ledger(opened, self._settings)
+        self._onlooker = Onlooker(self._settings.kafka)
         self._eraser = Eraser(self._settings.kafka) if self._settings.privacy.aggregate else None
-        with store, self._broadcast:
+        with opened, self._broadcast:
             watching = threading.Thread(target=self._watch, name="affectstream-watchdog", daemon=True)
             watching.start()
             while not self._shell.stopping.is_set():
@@ -95,6 +101,9 @@ class AggregateWorker:
             if time.monotonic() - committed_at > COMMIT_EVERY:
                 await self._commit(consuming)
                 committed_at = time.monotonic()
+            if (quiet := self._quiet) is not None:
+                self._quiet = None
+                await asyncio.to_thread(self._give_up, *quiet)
             await asyncio.sleep(TICK)
         await self._leave(consuming, starting)
         if self._shell.stopping.is_set():
@@ -137,11 +146,11 @@ class AggregateWorker:
         try:
             consuming = self._consuming
             mine = consuming.partitions if consuming else set()
-            await self._store([event for event in events if event.partition in mine])
+            await self._take([event for event in events if event.partition in mine])
         finally:
             self._busy_since = None
 
-    async def _store(self, events: list[Event]) -> None:
+    async def _take(self, events: list[Event]) -> None:
         if unknown := self._offsets.unknown({event.partition for event in events}):
             look = partial(self._patience.until_done, partial(self._onlooker.look, unknown), TransportError)
             for partition, standing in (await asyncio.to_thread(look)).items():
@@ -153,15 +162,40 @@ class AggregateWorker:
         self._offsets.advance(ends)
 
     def _apply(self, entries: list[Entry]) -> None:
+        with self._books:
+            self._renew_books()
+            with metrics.busy(STAGE):
+                done = self._patience.until_done(partial(self._ledger.apply, entries), StorageError)
+        metrics.BATCH.labels(STAGE).observe(len(entries))
+        self._tell(done)
+
+    def _give_up(self, until: int, partitions: Sequence[int], number: int) -> None:
+        """All is stored that these of so many partitions had then: what is still missing may never come."""
+        if not self._books.acquire(blocking=False):
+            return  # a batch is in work, which sees to its own cameras
+        try:
+            self._renew_books()
+            cameras = self._store.cameras_with_checkpoints()
+            done = self._ledger.tick((one for one in cameras if partition_of(one, number) in partitions), until)
+        except StorageError:
+            return  # whoever has something to store says so
+        finally:
+            self._books.release()
+        self._tell(done)
+
+    def _renew_books(self) -> None:
         if self._books_old:  # others may have written them since
             self._books_old = False
             self._ledger.forget(self._ledger.cameras)
-        with metrics.busy(STAGE):
-            done = self._patience.until_done(partial(self._ledger.apply, entries), StorageError)
-        _count(done, len(entries))
+
+    def _tell(self, done: Done) -> None:
+        _count(done)
         self._broadcast.rows(done.rows, done.runs, list(done.latest.values()))
         for letter in done.unreadable:
             self._shell.say(f"{letter.run_id}, message {letter.seq}: {letter.reason}; kept as a dead letter")
+        for camera_id, gap in done.given_up:
+            frames = f"frame {gap.first}" if len(gap) == 1 else f"frames {gap.first} to {gap.end - 1}"
+            self._shell.say(f"{camera_id}, run {gap.run_id}: {frames} never arrived; given up, see dead_letter")
 
     async def _commit(self, consuming: Consuming) -> None:
         ends = {place: end for place, end in self._offsets.located().items() if self._committed.get(place) != end}
@@ -204,12 +238,11 @@ class AggregateWorker:
         onlooker.close()
 
     def _look(self, onlooker: Onlooker, dog: Watchdog) -> str | None:
-        consuming, busy_since = self._consuming, self._busy_since
+        consuming, busy_since, looked_at = self._consuming, self._busy_since, time.time_ns()
         try:
             mine = consuming.partitions if consuming else set()
             standings = onlooker.look(mine, LOOK_EVERY * 2) if mine else {}
-            if not mine:
-                onlooker.partitions()
+            number = len(onlooker.partitions())
             self._erase(standings)
         except TransportError:
             dog.reset()  # Kafka is to blame, not the consumer
@@ -222,6 +255,8 @@ class AggregateWorker:
             dog.reset()  # the database is
             return None
         ends = {place: standing.high for place, standing in standings.items()}
+        if number and (until := self._passed.look(positions, ends, looked_at)) is not None:
+            self._quiet = until, sorted(ends), number
         return dog.look(positions, ends, joined=consuming.joined)
 
     def _position(self, partition: int, standing: Standing) -> int:
@@ -240,13 +275,12 @@ def _entry(topic: str, event: Event) -> Entry:
     )  # fmt: skip
 
 
-def _count(done: Done, messages: int) -> None:
-    metrics.BATCH.labels(STAGE).observe(messages)
+def _count(done: Done) -> None:
     for camera_id, counts in done.cameras.items():
         metrics.FRAMES.labels(STAGE, camera_id).inc(counts.frames)
         metrics.FACES.labels(STAGE, camera_id).inc(counts.faces)
-    if done.unreadable:
-        metrics.DEAD_LETTERS.labels(STAGE).inc(len(done.unreadable))
+    if lost := len(done.unreadable) + sum(len(gap) for _, gap in done.given_up):
+        metrics.DEAD_LETTERS.labels(STAGE).inc(lost)
     for captured_at in done.captured_at:
         metrics.observe_latency("store", captured_at)
 

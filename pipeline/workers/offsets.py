@@ -1,6 +1,6 @@
 """How far each partition has been stored. Knows neither Kafka nor SQL."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from pipeline.topic import Standing
@@ -68,3 +68,20 @@ class Offsets:
             self._gaps.add((partition, expected, offset))
             raise GapError(f"{gap} were skipped; reading again from the last commit")
         self._say(f"{gap} are not in Kafka any more; they are lost")
+
+
+class Passed:
+    """Until when all that was published is stored, also where nothing comes any more, or where some always waits."""
+
+    def __init__(self) -> None:
+        self._ends: Mapping[int, int] = {}
+        self._at = 0
+
+    def look(self, positions: Mapping[int, int], ends: Mapping[int, int], at: int) -> int | None:
+        """Takes in where our partitions stand and end, as of `at`. Returns such a time, where that has been reached."""
+        same = self._ends.keys() == ends.keys()
+        reached = same and all(positions[partition] >= end for partition, end in self._ends.items())
+        passed = self._at if reached and ends else None
+        if reached or not same:
+            self._ends, self._at = ends, at
+        return passed

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator import Gap
 from contracts.messages import FrameEmotions, Tombstone
 from contracts.rows import Rows
 from tests.aggregator.scenes import Face, ended, film, make, shows, watch
@@ -94,6 +95,32 @@ def test_a_dead_frame_is_a_dead_letter_and_holds_nobody_up() -> None:
     assert {row.seq for row in rows.observations} == set(range(len(FRAMES))) - {20}
     assert {row.person_id for row in rows.observations} == {"run.1", "run.2"}
     assert sum(w.frames for w in rows.windows if w.person_id == "" and w.window_seconds == 2) == len(FRAMES)
+
+
+def test_what_runs_wait_for_is_told() -> None:
+    aggregator, seconds = make(), [frame.captured_at for frame in FRAMES]
+    assert aggregator.gaps() == []
+    for seq in (4, 5, 8):
+        aggregator.add(FRAMES[seq])
+    before, between = Gap("run", 0, 4, seconds[4], seconds[4]), Gap("run", 6, 8, seconds[5], seconds[8])
+    assert aggregator.gaps() == [before, between]
+    for seq in (2, 1, 0, 3, 9):
+        aggregator.add(FRAMES[seq])
+    assert aggregator.gaps() == [between]
+    assert [between.time_of(seq) for seq in (6, 7)] == pytest.approx(seconds[6:8], abs=1)
+    aggregator.finish(ended(FRAMES))
+    assert aggregator.gaps() == [between, Gap("run", 10, len(FRAMES), seconds[9], seconds[9])]
+    for seq in (6, 7, *range(10, len(FRAMES))):
+        aggregator.add(FRAMES[seq])
+    assert aggregator.gaps() == []
+
+
+def test_a_run_of_which_only_the_end_has_come_waits_for_all_of_it() -> None:
+    aggregator = make()
+    aggregator.finish(ended(FRAMES))
+    assert aggregator.gaps() == [Gap("run", 0, len(FRAMES), 0, 0)]
+    aggregator.finish(ended([]))  # of the same run: what is known of it does not wait for ever
+    assert aggregator.gaps() == []
 
 
 def test_two_runs_of_a_camera_do_not_mix() -> None:

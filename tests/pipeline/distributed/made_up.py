@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import numpy as np
 
@@ -66,10 +67,12 @@ def shuffled(messages: Sequence[EmotionsMessage], source: random.Random, reach: 
     return [doubled[place] for place in places]
 
 
-def entries(messages: Iterable[EmotionsMessage], partition: str = "topic/0") -> list[Entry]:
+def entries(messages: Iterable[EmotionsMessage], partition: str = "topic/0", every: float = 0.0) -> list[Entry]:
+    """`every`: seconds between one message's publication and the next one's."""
+    times = (START + round(number * every * SECOND) for number in count())
     return [
-        Entry(partition=partition, offset=offset, at=START, camera_id=message.camera_id, value=wire.pack(message))
-        for offset, message in enumerate(messages)
+        Entry(partition=partition, offset=offset, at=at, camera_id=message.camera_id, value=wire.pack(message))
+        for offset, (message, at) in enumerate(zip(messages, times, strict=False))
     ]
 
 

@@ -269,6 +269,24 @@ def test_what_cannot_be_read_is_a_dead_letter_and_the_rest_goes_on(
     until(lambda: 'affectstream_lag{shard="0",stage="aggregate"} 0.0' in place.page(worker, "metrics"), "lag told")
 
 
+def test_a_recording_of_which_a_frame_is_lost_ends_nevertheless_whoever_has_it_then(
+    place: Place, runs: list[list[EmotionsMessage]]
+) -> None:
+    quick = {"redis_take_over_after": 1, "redis_attempts": 1}
+    run = runs[0]
+    first = place.work(**quick)
+    place.publish([*run[:60], *run[61:]])
+    until(lambda: place.stored() > 0, "begun")
+    first.kill()
+    second = place.work(**quick)
+    until(lambda: place.finished() == 1, "finished")
+    assert select(place.url, "SELECT run_id, seq, reason FROM dead_letter WHERE stage = 'aggregate'") == [
+        (f"{CAMERAS[0]}-1", 59, "it never arrived")
+    ]
+    assert f"{CAMERAS[0]}, run {CAMERAS[0]}-1: frame 59 never arrived" in place.said(second)
+    assert 'affectstream_dead_letters_total{stage="aggregate"} 1.0' in place.page(second, "metrics")
+
+
 def test_a_server_that_is_missing_at_the_start_is_waited_for_and_named(place: Place) -> None:
     worker = place.work(kafka_brokers="127.0.0.1:1")
     until(lambda: "kafka.brokers" in place.said(worker), "said", 40)

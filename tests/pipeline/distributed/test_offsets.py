@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.topic import Standing
-from pipeline.workers.offsets import GapError, Offsets
+from pipeline.workers.offsets import GapError, Offsets, Passed
 from pipeline.workers.watchdog import Watchdog
 
 
@@ -116,3 +116,17 @@ def test_a_reset_watchdog_has_all_its_patience() -> None:
         assert dog.look({0: 1}, {0: 2}, joined=False) is None
         dog.reset()
         clock.now += 20
+
+
+def test_until_when_all_is_stored_is_known_where_nothing_comes_and_where_some_always_waits() -> None:
+    passed = Passed()
+    assert passed.look({1: 5, 2: 7}, {1: 5, 2: 8}, 100) is None  # how they stood before that is not known
+    assert passed.look({1: 5, 2: 8}, {1: 6, 2: 9}, 101) == 100
+    assert passed.look({1: 5, 2: 9}, {1: 20, 2: 10}, 102) is None
+    assert passed.look({1: 6, 2: 9}, {1: 30, 2: 10}, 103) == 101
+    assert passed.look({1: 30, 2: 10}, {1: 30, 2: 10}, 104) == 103
+    assert passed.look({1: 30, 2: 10}, {1: 30, 2: 10}, 105) == 104
+    assert passed.look({1: 30, 3: 5}, {1: 30, 3: 5}, 106) is None  # other partitions
+    assert passed.look({1: 30, 3: 5}, {1: 30, 3: 5}, 107) == 106
+    assert passed.look({}, {}, 108) is None
+    assert passed.look({}, {}, 109) is None

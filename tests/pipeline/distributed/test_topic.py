@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from contracts.errors import TransportError
 from contracts.settings import KafkaSettings
 from pipeline import topic
-from pipeline.topic import BrokersAwayError, Onlooker, TopicPublisher, ensure_topic
+from pipeline.topic import BrokersAwayError, Onlooker, TopicPublisher, ensure_topic, partition_of
 from tests.services.kafka import Broker, KafkaServer, kafka, real_kafka
 
 pytestmark = pytest.mark.xdist_group("kafka")
@@ -54,6 +54,7 @@ def test_messages_of_a_camera_keep_together_and_in_order(broker: Broker) -> None
     publisher.publish([])
     publisher.close()
     found = content(settings)
+    assert all(partition == partition_of(camera_id.decode(), 3) for partition, camera_id, _ in found)
     for number in range(7):
         key = f"camera-{number}"
         mine = [(partition, value) for partition, camera_id, value in found if camera_id == key.encode()]
