@@ -2,21 +2,23 @@
 
 Age is event time in whole days of UTC: what is to be kept for N days is removed once N full days have passed since the
 end of its day, so that a day comes and goes as one. A window belongs to the day in which it begins, an episode, a run
-and a person to that of their end; a run that goes on is kept. In Postgres the days of `observation` are tables of their
-own, and are dropped, which takes no time; all else is deleted in batches, between which others can write.
+and a person to that of their end; a run that goes on is kept. A run of a process that was killed has no end: it counts
+as over where no checkpoint has it and nothing of it is young enough to be kept. (Should it go on after all, as a long
+recording of long ago may, its end brings it back.) In Postgres the days of `observation` are tables of their own, and
+are dropped, which takes no time; all else is deleted in batches, between which others can write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, delete, false, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, false, func, or_, select, tuple_
 
 from contracts.settings import RetentionSettings
 from storage.store import Store
-from storage.tables import dead_letter, observation, person, run, stress_episode, window_stat
+from storage.tables import checkpoint, dead_letter, observation, person, run, stress_episode, window_stat
 
 BATCH: Final = 10_000
 """Rows that are deleted in one transaction."""
@@ -41,7 +43,8 @@ def retain(store: Store, settings: RetentionSettings, now: datetime, *, dry_run:
     before = {
         name: _days_before(now, days) for name in settings.__class__.model_fields if (days := getattr(settings, name))
     }
-    conditions = _conditions(before)
+    held = store.transact(partial(_held, before=before[run.name]), write=False) if run.name in before else []
+    conditions = _conditions(before, held)
     if dry_run:
         count = partial(_count, conditions=conditions)
         return Retained(before=before, removed=store.transact(count, write=False), traces=None)
@@ -61,7 +64,25 @@ def _days_before(now: datetime, days: int) -> datetime:
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
 
 
-def _conditions(before: Mapping[str, datetime]) -> dict[Table, ColumnElement[bool]]:
+def _held(connection: Connection, before: datetime) -> list[str]:
+    """Of the runs that have begun before and not ended, those that an aggregator can go on with."""
+    begun = run.c.ended_at.is_(None) & (run.c.started_at < before)
+    with_state = select(run.c.run_id, checkpoint.c.state).join(checkpoint, checkpoint.c.camera_id == run.c.camera_id)
+    # Another name that has this one in it will do as well: the run is removed another time.
+    return [row.run_id for row in connection.execute(with_state.where(begun)) if row.run_id.encode() in row.state]
+
+
+def _abandoned(before: datetime, held: Sequence[str]) -> ColumnElement[bool]:
+    """Runs of processes that were killed, of which nothing is younger."""
+    times = {
+        window_stat: "window_start", person: "last_seen", observation: "captured_at", stress_episode: "ended_at",
+        dead_letter: "captured_at",
+    }  # fmt: skip
+    younger = [exists().where(table.c.run_id == run.c.run_id, table.c[at] >= before) for table, at in times.items()]
+    return run.c.ended_at.is_(None) & (run.c.started_at < before) & run.c.run_id.not_in(held) & ~or_(*younger)
+
+
+def _conditions(before: Mapping[str, datetime], held: Sequence[str]) -> dict[Table, ColumnElement[bool]]:
     """What goes, of each table from which something does; people last, since they take their rows along."""
 
     def older(table: Table, column: str) -> ColumnElement[bool]:
@@ -73,7 +94,7 @@ def _conditions(before: Mapping[str, datetime]) -> dict[Table, ColumnElement[boo
         window_stat: older(window_stat, "window_start") | window_stat.c.person_id.in_(gone),
         stress_episode: older(stress_episode, "ended_at") | stress_episode.c.person_id.in_(gone),
         dead_letter: older(dead_letter, "captured_at"),
-        run: older(run, "ended_at"),
+        run: older(run, "ended_at") | (_abandoned(before[run.name], held) if run.name in before else false()),
         person: older(person, "last_seen"),
     }
     with_people = {window_stat, stress_episode} if person.name in before else set()

@@ -52,6 +52,7 @@ def filled(store: Store) -> None:
             )
         )
     store.start_run(run(run_id="door-9", started_at=EDGES[0]))
+    store.write_with_checkpoints(Rows(), [], {"door": (0, b"has door-9 open")})
 
 
 def test_what_is_older_goes_and_what_is_on_the_edge_stays(store: Store, url: str) -> None:
@@ -71,6 +72,42 @@ def test_what_is_older_goes_and_what_is_on_the_edge_stays(store: Store, url: str
     again = retain(store, THREE, NOW)
     assert sum(again.removed.values()) == 0
     assert everything(url) == after
+
+
+YOUNG = MIDNIGHT + SECOND
+
+
+@pytest.mark.parametrize(
+    ("rows", "goes"),
+    [
+        (Rows(), True),
+        (Rows(windows=[window(run_id="killed", window_start=MIDNIGHT - 1000)]), True),
+        (Rows(windows=[window(run_id="another", window_start=YOUNG)]), True),
+        (Rows(windows=[window(run_id="killed", window_start=YOUNG)]), False),
+        (Rows(people=[person(run_id="killed", last_seen=YOUNG)]), False),
+        (Rows(observations=[observation(run_id="killed", captured_at=YOUNG)]), False),
+        (Rows(episodes=[episode(run_id="killed", ended_at=YOUNG)]), False),
+        (Rows(dead_letters=[dead_letter(run_id="killed", captured_at=YOUNG)]), False),
+    ],
+)
+def test_a_run_that_was_killed_goes_when_nothing_of_it_is_young_enough(
+    store: Store, url: str, rows: Rows, goes: bool
+) -> None:
+    store.start_run(run(run_id="killed", started_at=EDGES[0]))
+    store.start_run(run(run_id="begun", started_at=YOUNG))
+    store.write(rows)
+    only = RetentionSettings(run=3)
+    assert dict(retain(store, only, NOW, dry_run=True).removed) == dict(retain(store, only, NOW).removed)
+    assert select(url, "SELECT run_id FROM run ORDER BY 1") == [("begun",)] if goes else [("begun",), ("killed",)]
+
+
+def test_a_run_that_a_checkpoint_has_goes_on_however_old_it_is(store: Store, url: str) -> None:
+    for run_id in ("door-1", "door-2"):
+        store.start_run(run(run_id=run_id, started_at=EDGES[0]))
+    store.start_run(run(run_id="gate-1", camera_id="gate", started_at=EDGES[0]))
+    store.write_with_checkpoints(Rows(), [], {"door": (0, b"\x82door-1\xff"), "gate": (0, b"\x80")})
+    assert dict(retain(store, RetentionSettings(run=3), NOW).removed) == {"run": 2}
+    assert select(url, "SELECT run_id FROM run") == [("door-1",)]
 
 
 def test_what_has_no_retention_is_kept_for_ever(store: Store, url: str) -> None:
