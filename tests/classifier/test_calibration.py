@@ -83,7 +83,7 @@ def test_the_command_says_what_changed_and_too_few_pictures_in_one_line(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy: Any = shutil.copytree(model, tmp_path / "model")
-    with pytest.raises(InputError, match="200 pictures .* not learnt from, the split 'public' has 20"):
+    with pytest.raises(InputError, match=r"200 pictures .* not learnt from, the split 'public' has 20"):
         calibrate(copy, doubtful(100), "public")
     data = write_npz(tmp_path / "faces.npz", doubtful(1200))
     code, out, err = run(capsys, "calibrate", "--model", str(copy), "--data", str(data))
