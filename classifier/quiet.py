@@ -42,7 +42,7 @@ def native_stderr_held_back() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except AffectstreamError:  # which says all there is to say
+        except (AffectstreamError, KeyboardInterrupt):  # there is no more to say
             raise
         except BaseException:
             held.seek(0)

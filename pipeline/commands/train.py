@@ -80,7 +80,9 @@ def train(
             from_scratch=from_scratch, epochs=epochs, batch_size=batch_size, rate=rate, seed=seed, blend=blend,
             without=without, radius=radius,
         )  # fmt: skip
-    path = data or Path(run.data)  # --data says where it lies now, should it have been moved
+    path = data or Path(run.data)
+    if data is None and not path.exists():
+        raise InputError(f"{path} is not there any more: say with --data where it lies now")
     examples = labelled(path)
     try:
         with _Bar(run.recipe.epochs) as bar:

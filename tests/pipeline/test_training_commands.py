@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from classifier.checkpoints import Run
 from pipeline.cli import main
-from tests.classifier.making import write_csv
+from tests.classifier.making import QUICK, write_csv
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
@@ -82,6 +84,7 @@ def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path, capsys: pyt
         (("train", "--finish", "nowhere"), "no training in nowhere: run.json is missing"),
         (("train", "--resume", "old"), "old/run.json is not what this version of affectstream writes: "),
         (("train", "--resume", "half"), "half/run.json is damaged: "),
+        (("train", "--resume", "moved"), "/gone/faces is not there any more: say with --data where it lies now"),
         (("train", "--resume", "a", "--finish", "a"), "one of both"),
         (("train", "--resume", "a", "--batch-size", "8"), "--resume keeps to what the training was told: without --ba"),
         (("train", "--finish", "a", "--from-scratch"), "--finish keeps to what the training was told: without --from"),
@@ -96,7 +99,11 @@ def test_what_cannot_be_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    for name, text in (("old", '{"recipe": {"architecture": "fern", "cutmix": 1.0}}'), ("half", '{"recipe": {"arch')):
+    moved = Run(recipe=QUICK, data="/gone/faces", command="-")
+    for name, text in {
+        "old": '{"recipe": {"architecture": "fern", "cutmix": 1.0}}', "half": '{"recipe": {"arch',
+        "moved": msgspec.json.encode(moved).decode(),
+    }.items():  # fmt: skip
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(text)
     code, out, err = run(capsys, *arguments)
