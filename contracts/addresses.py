@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+from contracts.errors import InputError
+
 WEBCAM: Final = r"\d+|webcam(:.*)?|/dev/video\d+"
 STREAM: Final = r"(rtsps?|https?|rtmps?|udp|tcp|srt)://.*"
 SECRETS: Final = (
@@ -42,6 +44,13 @@ def redact(address: str) -> str:
 def _harmless(parameter: re.Match[str]) -> str:
     name, value = parameter.groups()
     return f"{name}={value}" if name.lower().replace("_", "") in HARMLESS else f"{name}=***"
+
+
+def check_camera_id(name: str) -> str:
+    """The name. Raises InputError for one with other characters, which an address or a file could not be made of."""
+    if name != (clean := clean_camera_id(name)):
+        raise InputError(f"{name!r} is no name for a camera; use letters, digits and . _ -: {clean}")
+    return name
 
 
 def clean_camera_id(name: str) -> str:

@@ -32,7 +32,7 @@ def main() -> None:
         embedded = Embedded([source], detectors, classifier, store, settings)
         embedded.run()
         runs = [progress.run for progress in embedded.runs]
-        show(store, runs, wall_seconds=embedded.seconds, console=console, place="affectstream.db")
+        show(store, runs, wall_seconds=embedded.seconds, anonymous=False, console=console, place="affectstream.db")
         store.close()
     console.save_svg(str(PICTURES / "summary.svg"), title="affectstream run demo", code_format=TEMPLATE)
 

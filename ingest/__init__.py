@@ -14,7 +14,7 @@ A new kind of source is a module with a function `source(address, camera_id, set
 import importlib
 import re
 
-from contracts.addresses import STREAM, WEBCAM, redact
+from contracts.addresses import STREAM, WEBCAM, check_camera_id, redact
 from contracts.errors import InputError
 from contracts.settings import IngestSettings
 from contracts.stages import Source
@@ -37,9 +37,11 @@ def open_source(address: str, *, camera_id: str | None, settings: IngestSettings
     when their events are read. `camera_id` is the file's stem, the host, `webcam0` or `demo` where it is None.
 
     Raises:
-        InputError: the address can never be read: no such file, not a video, an unknown scheme.
+        InputError: the address can never be read: no such file, not a video, an unknown scheme; or that is no name.
         SettingsError: `settings.start` is no time.
     """
+    if camera_id is not None:
+        check_camera_id(camera_id)
     for looks, module in KINDS:
         if re.fullmatch(looks, address, re.IGNORECASE | re.DOTALL):
             source: Source = importlib.import_module(module).source(address, camera_id, settings)

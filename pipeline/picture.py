@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final
 
+from dateutil.tz import tzlocal  # type: ignore[import-untyped]
+
 from contracts.emotions import COLOURS, EMOTIONS
 from contracts.errors import InputError
 from pipeline.windows_table import Window, length
@@ -45,7 +47,7 @@ def _camera(figure: Any, windows: Sequence[Window]) -> None:
     name = first.camera_id if isinstance(first, CameraWindow) else first.person_id
     shares, ratios, crowd = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.6, 1))
     figure.suptitle(f"{name}, {length(first.window_seconds)} windows", fontsize="medium", fontweight="bold")
-    times, rows = _outline(windows)
+    times, rows = outline(windows)
     seen = [row is not None and row.mean is not None for row in rows]
     below = [0.0] * len(rows)
     for number, emotion in enumerate(EMOTIONS):
@@ -67,9 +69,9 @@ def _camera(figure: Any, windows: Sequence[Window]) -> None:
         axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     for axes in (shares, ratios):
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    locator: Any = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
+    locator: Any = dates.AutoDateLocator(tz=tzlocal())  # type: ignore[no-untyped-call]
     crowd.xaxis.set_major_locator(locator)
-    crowd.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    crowd.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=tzlocal()))  # type: ignore[no-untyped-call]
     crowd.set(xlim=(times[0], times[-1]), xlabel=f"{first.window_start.astimezone():%Z}")
     for axes in (shares, ratios, crowd):
         axes.spines[["top", "right"]].set_visible(False)
@@ -77,8 +79,8 @@ def _camera(figure: Any, windows: Sequence[Window]) -> None:
     figure.align_ylabels()
 
 
-def _outline(windows: Sequence[Window]) -> tuple[list[datetime], list[Window | None]]:
-    """Each window at its start and at its end, None where there is a gap. Wall times of the machine's zone."""
+def outline(windows: Sequence[Window]) -> tuple[list[datetime], list[Window | None]]:
+    """Each window at its start and at its end, None where there is a gap. Aware: an hour that comes twice is two."""
     times: list[datetime] = []
     rows: list[Window | None] = []
     for window in windows:
@@ -88,7 +90,7 @@ def _outline(windows: Sequence[Window]) -> tuple[list[datetime], list[Window | N
             rows.append(None)
         times += [start, start + timedelta(seconds=window.window_seconds)]
         rows += [window, window]
-    return [moment.astimezone().replace(tzinfo=None) for moment in times], rows
+    return times, rows
 
 
 def _or_nan(value: float | None) -> float:

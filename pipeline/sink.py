@@ -16,6 +16,9 @@ from pipeline.meter import Meter
 from pipeline.runs import closed, opened
 from storage.store import Store
 
+COUNTED_EVERY: Final = 5.0
+"""Seconds between looks at how many frames and faces a run has had."""
+
 
 class RunProgress(msgspec.Struct):
     """How far a run has come."""
@@ -46,6 +49,7 @@ class Sink:
         self._aggregators: Final[dict[str, Aggregator]] = {}
         self._rows = Rows()
         self._waiting_since: float | None = None
+        self._counted_at = time.monotonic()
 
     def begin(self, started: RunStarted) -> None:
         """A run begins; comes before any of its frames."""
@@ -98,6 +102,17 @@ class Sink:
         if rows:
             with self._meter.stage("store", items=len(rows.observations)):
                 self._store.write(rows)
+                self._count()
+
+    def _count(self) -> None:
+        """Now and then, how far the runs are: a camera's may go on for days, and be killed."""
+        if time.monotonic() - self._counted_at < COUNTED_EVERY:
+            return
+        self._counted_at = time.monotonic()
+        for progress in self.runs.values():
+            if not progress.done:
+                counted = msgspec.structs.replace(progress.run, frames=progress.frames, faces=progress.faces)
+                self._store.finish_run(counted)
 
     def abandon(self, reason: str) -> None:
         """The stages cannot go on: says so in the rows of the runs that are not over, if the store still takes them."""

@@ -19,15 +19,18 @@ BAR: Final = 28  # characters
 MOST_PEOPLE: Final = 20
 
 
-def as_object(store: Store, runs: Sequence[Run], *, wall_seconds: float | None) -> str:
-    """One JSON object: the runs taken together. `wall_seconds` is None where nothing had to be done."""
+def as_object(store: Store, runs: Sequence[Run], *, wall_seconds: float | None, anonymous: bool) -> str:
+    """One JSON object: the runs taken together. `wall_seconds` is None where nothing had to be done.
+
+    People are not counted where nothing is stored about them (`anonymous`).
+    """
     totals = store.totals([run.run_id for run in runs])
     content: dict[str, Any] = {
         "run_ids": [run.run_id for run in runs],
         "frames": totals.frames,
         "dropped": totals.dropped,
         "faces": totals.faces,
-        "people": totals.people,
+        "people": None if anonymous else totals.people,
         "windows": totals.windows,
         "seconds": round(sum(_seconds(run) for run in runs), 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
@@ -48,17 +51,22 @@ def show(
     runs: Sequence[Run],
     *,
     wall_seconds: float | None,
+    anonymous: bool,
     console: Console | None = None,
     place: str | None = None,
 ) -> None:
-    """Prints, for each camera, what was seen and who, then where to ask for more (`place`, the store's if None)."""
+    """Prints, for each camera, what was seen and who, then where to ask for more (`place`, the store's if None).
+
+    Nobody is spoken of where nothing is stored about people (`anonymous`).
+    """
     console = console or Console()
     cameras: dict[str, list[Run]] = {}
     for run in runs:
         cameras.setdefault(run.camera_id, []).append(run)
     for camera_id, its_runs in cameras.items():
         ids = [run.run_id for run in its_runs]
-        console.print(_camera(camera_id, its_runs, store.totals(ids), store.people(ids)))
+        people = None if anonymous else store.people(ids)
+        console.print(_camera(camera_id, its_runs, store.totals(ids), people))
     frames = sum(run.frames for run in runs)
     speed = f" in {wall_seconds:.1f} s ({frames / wall_seconds:.0f} frames/s)" if wall_seconds else ""
     console.print(
@@ -68,10 +76,11 @@ def show(
     console.print(_where(place or store.place), highlight=False, soft_wrap=True)
 
 
-def _camera(camera_id: str, runs: Sequence[Run], totals: RunTotals, people: Sequence[PersonSummary]) -> Group:
+def _camera(camera_id: str, runs: Sequence[Run], totals: RunTotals, people: Sequence[PersonSummary] | None) -> Group:
     title = Text.assemble((camera_id, "bold"), f"  {duration(sum(_seconds(run) for run in runs))}")
-    title.append(f", {totals.frames:,} frames, {totals.faces:,} faces, ", "dim")
-    title.append(_people(len(people)), "bold")
+    title.append(f", {totals.frames:,} frames, {totals.faces:,} faces", "dim")
+    if people is not None:
+        title.append(", ", "dim").append(_people(len(people)), "bold")
     if totals.dropped:
         title.append(f", {totals.dropped:,} frames skipped to stay fresh", "yellow")
     if any(run.status == "interrupted" for run in runs):

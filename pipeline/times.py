@@ -43,7 +43,8 @@ def parse_time(text: str, now: datetime, *, end: bool = False, option: str = "ti
         moment, whole_day = _read(" ".join(text.lower().split()), now)
         if end and whole_day:
             moment += timedelta(days=1)
-        return moment.astimezone(UTC) if moment.tzinfo else _from_wall(moment, end)
+        # Where midnight comes twice a day ends, as the next one begins, with the first.
+        return moment.astimezone(UTC) if moment.tzinfo else _from_wall(moment, end and not whole_day)
     except (ValueError, OverflowError, OSError):
         raise InputError(f"{option} {text!r} is no time that is understood; write {EXAMPLES}") from None
 

@@ -35,13 +35,12 @@ def add(
     ],
 ) -> None:
     """Add a camera, or give it another address. The running ingest workers notice within seconds."""
-    from contracts.addresses import clean_camera_id
+    from contracts.addresses import check_camera_id
     from ingest import open_source, redact
     from storage.cameras import Cameras
 
     address = (sys.stdin.readline() if url == "-" else url).strip()
-    if name != clean_camera_id(name):
-        raise InputError(f"{name!r} is no name for a camera; use letters, digits and . _ -: {clean_camera_id(name)}")
+    check_camera_id(name)
     settings = _settings(context)
     if not open_source(address, camera_id=name, settings=settings.ingest).live:
         raise InputError(f"{redact(address)} is a recording, not a camera; `affectstream replay` publishes recordings")

@@ -54,12 +54,12 @@ def _replay(video: str, camera: str | None, settings: "Settings", *, wait: bool,
             note(f"this was replayed before, as run {done.run_id}; --again does it once more")
         if done.stopped:
             note(f"stopped after {done.frames:,} frames of run {done.run_id}; the same command goes on from there")
-        seconds = None if done.known else done.seconds
+        seconds, anonymous = None if done.known else done.seconds, settings.privacy.aggregate
         if store is not None and done.run is not None:
             if as_json:
-                typer.echo(as_object(store, [done.run], wall_seconds=seconds))
+                typer.echo(as_object(store, [done.run], wall_seconds=seconds, anonymous=anonymous))
             else:
-                show(store, [done.run], wall_seconds=seconds)
+                show(store, [done.run], wall_seconds=seconds, anonymous=anonymous)
             if done.run.error and done.run.status == "failed":
                 note(done.run.error)
                 return 1

@@ -23,6 +23,7 @@ def report(
 
     The page needs nothing else: it can be sent, printed, and read on a phone.
     """
+    from contracts.addresses import clean_camera_id
     from dashboards.report import day_report
     from pipeline.asking import asked, open_history
     from pipeline.progress import waiting
@@ -40,7 +41,7 @@ def report(
         raise InputError(
             f"nothing is stored of {camera} on {which}; `affectstream history --camera {camera}` shows when"
         )
-    name = output or f"{camera}-{which}.html"
+    name = output or f"{clean_camera_id(camera)}-{which}.html"
     with opened(name) as file:
         file.write(page.encode())
     if name != STDOUT:

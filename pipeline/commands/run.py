@@ -135,11 +135,11 @@ def _run(addresses: Sequence[str], cameras: Sequence[str], settings: "Settings",
         stack.callback(gc.unfreeze)
         with Progress(sources, embedded) as progress:
             embedded.run(progress.update)
-        runs = [progress.run for progress in embedded.runs]
+        runs, anonymous = [progress.run for progress in embedded.runs], settings.privacy.aggregate
         if runs and as_json:
-            typer.echo(as_object(store, runs, wall_seconds=embedded.seconds))
+            typer.echo(as_object(store, runs, wall_seconds=embedded.seconds, anonymous=anonymous))
         elif runs:
-            show(store, runs, wall_seconds=embedded.seconds)
+            show(store, runs, wall_seconds=embedded.seconds, anonymous=anonymous)
         for problem in dict.fromkeys(
             [*(str(error) for error in embedded.errors), *(r.error for r in runs if r.status == "failed" and r.error)]
         ):

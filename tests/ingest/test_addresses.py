@@ -99,3 +99,9 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     root = Path(__file__).parents[2]
     loaded = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=root).stdout
     assert set(loaded.split()) <= {"numpy"}  # which the contracts need
+
+
+@pytest.mark.parametrize("name", ["a/b", "../../etc/x", "two words", "Tür", "line\nbreak", ""])
+def test_a_name_that_no_address_could_be_made_of_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is no name for a camera; use letters, digits and"):
+        open_source("demo", camera_id=name, settings=IngestSettings())

@@ -104,6 +104,27 @@ def every(times: int, error: Exception) -> Callable[[Picture], None]:
     return fail
 
 
+def test_a_run_that_goes_on_says_how_far_it_has_come(
+    tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera's may go on for days, and be killed."""
+    monkeypatch.setattr("pipeline.sink.COUNTED_EVERY", 0.0)
+    counted: list[tuple[str, int, int]] = []
+    settings = SETTINGS.model_copy(update={"storage": SETTINGS.storage.model_copy(update={"batch_rows": 5})})
+    store = open_store(settings.storage.model_copy(update={"url": str(tmp_path / "db")}))
+    source = open_source("demo:4", camera_id="demo", settings=settings.ingest)
+    detector = open_detector(SETTINGS.detector, SETTINGS.models, classifier.crop, note=print)
+    embedded = Embedded([source], [detector], classifier, store, settings)
+    with closing(store):
+        query = "SELECT status, frames, faces FROM run"
+        embedded.run(lambda: counted.extend(select(tmp_path / "db", query)))
+    running = [(frames, faces) for status, frames, faces in counted if status == "running"]
+    assert running == sorted(running)
+    assert 0 < running[-1][0] <= 100
+    assert running[-1][1] > 0
+    assert select(tmp_path / "db", query) == [("finished", 100, embedded.runs[0].faces)]
+
+
 def test_a_frame_that_cannot_be_searched_is_a_dead_letter_and_the_rest_goes_on(
     tmp_path: Path, classifier: Classifier
 ) -> None:

@@ -135,3 +135,21 @@ def test_an_open_range_stays_open() -> None:
 def test_a_moment_is_no_day() -> None:
     with pytest.raises(InputError, match="not a day"):
         day_of("2h ago", NOW)
+
+
+@pytest.mark.parametrize(
+    ("zone", "days", "lengths"),
+    [
+        ("Atlantic/Azores", ("2026-10-24", "2026-10-25", "2026-10-26"), (24, 25, 24)),  # midnight comes twice
+        ("America/Santiago", ("2026-09-05", "2026-09-06", "2026-09-07"), (24, 23, 24)),  # a midnight is left out
+    ],
+)
+def test_days_follow_each_other_without_gap_or_overlap_wherever_clocks_change_at_midnight(
+    zone: str, days: tuple[str, ...], lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    spans = [day_of(day, NOW) for day in days]
+    assert [(end - begin) / timedelta(hours=1) for begin, end in spans] == list(lengths)
+    assert [end for _, end in spans[:-1]] == [begin for begin, _ in spans[1:]]
+    assert parse_range(days[0], days[1], NOW) == (spans[0][0], spans[1][1])
