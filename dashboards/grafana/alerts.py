@@ -7,7 +7,6 @@ the rule is in error, which is told by Grafana as an alert of its own.
 # ruff: noqa: S608  (the SQL is put together from constants)
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -16,7 +15,10 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.alerting import RelativeTimeRange
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
+from contracts.settings import Settings
 from dashboards.grafana.asking import POSTGRES, PROMETHEUS, Query, promql, sql
+from dashboards.grafana.catalog import Boards, dashboards
+from dashboards.grafana.windows import Windows
 
 GROUP: Final = "affectstream"
 INTERVAL: Final = 60
@@ -30,9 +32,11 @@ EXPRESSIONS: Final = DataSourceRef("__expr__", "__expr__")
 MINUTE: Final = 60
 STRESS_ABOVE: Final = 0.5
 STRESS_OVER: Final = 10 * MINUTE
+"""Or as long as it takes to see a window, where they are long."""
 STRESS_SEEN: Final = 30
 """Seconds of people that must have been observed: less says nothing."""
 SILENT_FOR: Final = 5 * MINUTE
+"""Beyond the shortest window: of one that goes on nothing is stored yet."""
 SILENT_WITHIN: Final = 24 * 60 * MINUTE
 DEAD_OVER: Final = 15 * MINUTE
 BEHIND: Final = MINUTE
@@ -79,69 +83,75 @@ class Alert:
     address: str  # of a dashboard, with the variables that choose what the alert is about
 
 
-ALERTS: Final = (
-    Alert(
-        uid="affectstream-stress", title="Stress at a camera",
-        query=sql(STRESS), source=POSTGRES, seconds=STRESS_OVER, above=STRESS_ABOVE, lasts="5m", severity="warning",
-        summary="Much stress at camera {{ .Labels.camera }}",
-        description=f"{{{{ humanizePercentage .Values.A.Value }}}} of the time observed in the last "
-        f"{STRESS_OVER // MINUTE} minutes was spent in the stressed state (the limit is {STRESS_ABOVE:.0%}). "
-        "An indicator computed from expressions, not a diagnosis.",
-        panel=("affectstream-camera", "Stress and happiness over time"),
-        address="affectstream-camera?var-camera={{ urlquery .Labels.camera }}",
-    ),
-    Alert(
-        uid="affectstream-silent", title="A camera is silent",
-        query=sql(SILENT), source=POSTGRES, seconds=SILENT_WITHIN, above=SILENT_FOR, lasts="1m", severity="critical",
-        summary="Nothing comes from camera {{ .Labels.camera }}",
-        description="Nothing has been stored of it for {{ humanizeDuration .Values.A.Value }}. Is the camera on, does "
-        "`affectstream cameras list` show a worker that reads it, and do all workers run?",
-        panel=("affectstream-pipeline", "Connections of the cameras"),
-        address="affectstream-pipeline?var-camera={{ urlquery .Labels.camera }}",
-    ),
-    Alert(
-        uid="affectstream-dead-letters", title="Dead letters",
-        query=sql(DEAD), source=POSTGRES, seconds=DEAD_OVER, above=0, lasts="0s", severity="warning",
-        summary="Frames of camera {{ .Labels.camera }} could not be processed",
-        description=f'{{{{ .Values.A.Value | printf "%.0f" }}}} frames of the last {DEAD_OVER // MINUTE} minutes were '
-        "given up. `affectstream dead-letters list` says why.",
-        panel=("affectstream-pipeline", "Frames given up"),
-        address="affectstream-pipeline?var-camera={{ urlquery .Labels.camera }}",
-    ),
-    Alert(
-        uid="affectstream-lag", title="A stage falls behind",
-        query=promql(BACKLOG, instant=True), source=PROMETHEUS, seconds=10 * MINUTE, above=BEHIND, lasts="5m",
-        severity="warning",
-        summary="{{ .Labels.stage }} falls behind",
-        description="What waits for it is work for {{ humanizeDuration .Values.A.Value }} at its present pace (the "
-        f"limit is {BEHIND} s). Start more of these workers (docs/scaling.md), or look what holds them up.",
-        panel=("affectstream-pipeline", "Waiting by stage"),
-        address="affectstream-pipeline",
-    ),
-    Alert(
-        uid="affectstream-missing", title="No worker of a kind",
-        query=promql(MISSING, instant=True), source=PROMETHEUS, seconds=10 * MINUTE, above=0, lasts="5m",
-        severity="critical",
-        summary="No {{ .Labels.stage }} worker is there",
-        description="Prometheus reaches none, so that nothing goes beyond the stage before it. Start one, or see why "
-        "it ends: `docker compose logs {{ .Labels.stage }}`.",
-        panel=("affectstream-pipeline", "Frames by stage"),
-        address="affectstream-pipeline",
-    ),
-)  # fmt: skip
+def alerts(settings: Settings) -> tuple[Alert, ...]:
+    """The rules. How far they look back follows the windows of the settings."""
+    windows = Windows(settings)
+    stress_over = max(STRESS_OVER, windows.fresh)
+    return (
+        Alert(
+            uid="affectstream-stress", title="Stress at a camera",
+            query=sql(STRESS), source=POSTGRES, seconds=stress_over, above=STRESS_ABOVE, lasts="5m", severity="warning",
+            summary="Much stress at camera {{ .Labels.camera }}",
+            description=f"{{{{ humanizePercentage .Values.A.Value }}}} of the time observed in the last "
+            f"{stress_over // MINUTE} minutes was spent in the stressed state (the limit is {STRESS_ABOVE:.0%}). "
+            "An indicator computed from expressions, not a diagnosis.",
+            panel=("affectstream-camera", "Stress and happiness over time"),
+            address="affectstream-camera?var-camera={{ urlquery .Labels.camera }}",
+        ),
+        Alert(
+            uid="affectstream-silent", title="A camera is silent",
+            query=sql(SILENT), source=POSTGRES, seconds=SILENT_WITHIN, above=SILENT_FOR + windows.shortest, lasts="1m",
+            severity="critical",
+            summary="Nothing comes from camera {{ .Labels.camera }}",
+            description="Nothing has been stored of it for {{ humanizeDuration .Values.A.Value }}. Is the camera on, "
+            "does `affectstream cameras list` show a worker that reads it, and do all workers run?",
+            panel=("affectstream-pipeline", "Connections of the cameras"),
+            address="affectstream-pipeline?var-camera={{ urlquery .Labels.camera }}",
+        ),
+        Alert(
+            uid="affectstream-dead-letters", title="Dead letters",
+            query=sql(DEAD), source=POSTGRES, seconds=DEAD_OVER, above=0, lasts="0s", severity="warning",
+            summary="Frames of camera {{ .Labels.camera }} could not be processed",
+            description=f'{{{{ .Values.A.Value | printf "%.0f" }}}} frames of the last {DEAD_OVER // MINUTE} minutes '
+            "were given up. `affectstream dead-letters list` says why.",
+            panel=("affectstream-pipeline", "Frames given up"),
+            address="affectstream-pipeline?var-camera={{ urlquery .Labels.camera }}",
+        ),
+        Alert(
+            uid="affectstream-lag", title="A stage falls behind",
+            query=promql(BACKLOG, instant=True), source=PROMETHEUS, seconds=10 * MINUTE, above=BEHIND, lasts="5m",
+            severity="warning",
+            summary="{{ .Labels.stage }} falls behind",
+            description="What waits for it is work for {{ humanizeDuration .Values.A.Value }} at its present pace (the "
+            f"limit is {BEHIND} s). Start more of these workers (docs/scaling.md), or look what holds them up.",
+            panel=("affectstream-pipeline", "Waiting by stage"),
+            address="affectstream-pipeline",
+        ),
+        Alert(
+            uid="affectstream-missing", title="No worker of a kind",
+            query=promql(MISSING, instant=True), source=PROMETHEUS, seconds=10 * MINUTE, above=0, lasts="5m",
+            severity="critical",
+            summary="No {{ .Labels.stage }} worker is there",
+            description="Prometheus reaches none, so that nothing goes beyond the stage before it. Start one, or see "
+            "why it ends: `docker compose logs {{ .Labels.stage }}`.",
+            panel=("affectstream-pipeline", "Frames by stage"),
+            address="affectstream-pipeline",
+        ),
+    )  # fmt: skip
 
 
-def rules(folder_uid: str, dashboards: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The bodies of the rules for the provisioning API. `dashboards` (by UID) are what their links lead to."""
-    return [_rule(alert, folder_uid, _panel(alert, dashboards)) for alert in ALERTS]
+def rules(folder_uid: str, settings: Settings) -> list[dict[str, Any]]:
+    """The bodies of the rules for the provisioning API."""
+    boards = dashboards(settings)
+    return [_rule(alert, folder_uid, _panel(alert, boards)) for alert in alerts(settings)]
 
 
-def provisioning(folder: str, dashboards: Mapping[str, Mapping[str, Any]]) -> str:
+def provisioning(folder: str, settings: Settings) -> str:
     """The rules as a provisioning file, in YAML. `folder` is the title of theirs."""
     import yaml
 
     written = []
-    for rule in rules("", dashboards):
+    for rule in rules("", settings):
         annotations = rule["annotations"]
         # A link is two annotations for the API; a file that Grafana exports has two fields besides.
         link = {"dashboardUid": annotations["__dashboardUid__"], "panelId": int(annotations["__panelId__"])}
@@ -151,10 +161,10 @@ def provisioning(folder: str, dashboards: Mapping[str, Mapping[str, Any]]) -> st
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=116))
 
 
-def _panel(alert: Alert, dashboards: Mapping[str, Mapping[str, Any]]) -> tuple[str, int]:
+def _panel(alert: Alert, boards: Boards) -> tuple[str, int]:
     """UID of the dashboard and number of the panel. Raises LookupError where there is no such panel."""
     uid, title = alert.panel
-    number = next((panel["id"] for panel in dashboards[uid]["panels"] if panel["title"] == title), None)
+    number = next((panel["id"] for panel in boards[uid]["panels"] if panel["title"] == title), None)
     if number is None:
         raise LookupError(f"{alert.uid}: no panel {title!r} on {uid}")
     return uid, number

@@ -15,6 +15,8 @@ from dashboards.grafana.overview import overview
 from dashboards.grafana.person import person
 from dashboards.grafana.pipeline import pipeline
 
+Boards = Mapping[str, Mapping[str, Any]]
+"""By UID."""
 SCHEMA: Final = 41
 """Grafana 11.6's version of the JSON."""
 _OF_OLD: Final = {"style", "revision", "allFormat", "auto", "auto_min", "auto_count", "repeatDirection"}

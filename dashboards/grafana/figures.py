@@ -22,8 +22,6 @@ from dashboards.grafana.style import (
 )
 from dashboards.grafana.windows import SHARES, Windows, listed, mean, means, strongest
 
-FRESH: Final = 120
-"""Seconds: who was seen in a window that began longer ago is not there now."""
 LOW: Final = 4  # rows of the grid
 
 
@@ -38,12 +36,12 @@ class Figures:
         latest = (
             f"SELECT DISTINCT ON (camera_id) people FROM camera_window WHERE {CAMERAS} "
             f"AND window_seconds = {self._windows.shortest} AND window_start <= $__timeTo()::timestamptz "
-            f"AND window_start >= $__timeTo()::timestamptz - interval '{FRESH} seconds' "
+            f"AND window_start >= $__timeTo()::timestamptz - interval '{self._windows.fresh} seconds' "
             "ORDER BY camera_id, window_start DESC"
         )
         about = (
             f"Different people in the latest {self._windows.shortest} s of each camera, at the end of the time range. "
-            f"Cameras that were not seen for {FRESH} s do not count."
+            f"Cameras that were not seen for {self._windows.fresh} s do not count."
         )
         query = f"SELECT sum(people) AS people FROM ({latest}) AS latest HAVING count(*) > 0"
         return figure(self._says("People now", about, query, kind=COUNT, nothing="no camera"))

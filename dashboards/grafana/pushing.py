@@ -6,8 +6,10 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from contracts.errors import InputError
+from contracts.settings import Settings
 from dashboards.grafana import alerts
 from dashboards.grafana.asking import POSTGRES, PROMETHEUS
+from dashboards.grafana.catalog import dashboards
 from dashboards.grafana.client import Grafana
 
 Change = Literal["created", "updated", "unchanged"]
@@ -80,10 +82,10 @@ def prometheus_source(url: str) -> dict[str, Any]:
 class Push:
     """One push. Where it breaks off, what it said is done, and it may be repeated."""
 
-    def __init__(self, grafana: Grafana, dashboards: Mapping[str, Mapping[str, Any]], *, dry_run: bool = False) -> None:
-        """`dashboards` by UID. A dry run asks, and changes nothing."""
+    def __init__(self, grafana: Grafana, settings: Settings, *, dry_run: bool = False) -> None:
+        """A dry run asks, and changes nothing."""
         self._grafana: Final = grafana
-        self._dashboards: Final = dashboards
+        self._settings: Final = settings
         self._wet: Final = not dry_run
 
     def __call__(
@@ -102,11 +104,11 @@ class Push:
         place = next((known for known in self._grafana.folders() if folder in {known["title"], known["uid"]}), None)
         yield Outcome("folder", folder, "unchanged" if place else "created")
         folder_uid = place["uid"] if place else self._grafana.create_folder(folder) if self._wet else ""
-        for dashboard in self._dashboards.values():
+        for dashboard in dashboards(self._settings).values():
             yield self._dashboard(dashboard, folder_uid)
         if with_alerts:
             usable = {uid for uid in there if there[uid] or uid in sources}
-            for rule in alerts.rules(folder_uid, self._dashboards):
+            for rule in alerts.rules(folder_uid, self._settings):
                 if {query["datasourceUid"] for query in rule["data"]} <= {*usable, "__expr__"}:
                     yield self._rule(rule)
 

@@ -11,6 +11,8 @@ from contracts.emotions import EMOTIONS
 from contracts.settings import Settings
 from dashboards.grafana.asking import CAMERAS
 
+LATE: Final = 100
+"""Seconds that a window may take to be stored once it is over."""
 ZOOMED_IN: Final = 1800
 """A time range of no more seconds than this shows single frames."""
 
@@ -28,6 +30,10 @@ class Windows:
         *smaller, largest = lengths
         cases = " ".join(f"WHEN $__interval_ms <= {length}000 THEN {length}" for length in smaller)
         self.shortest: Final = lengths[0]
+        self.fresh: Final = 2 * self.shortest + LATE
+        """Seconds since the newest of the shortest began, at most: it is stored when it is over, and the newest until
+        the next is.
+        """
         self.hourly: Final = max((length for length in lengths if 3600 % length == 0), default=lengths[0])
         """The longest that lies in one hour of the day."""
         self.fitting: Final = f"CASE {cases} ELSE {largest} END" if cases else f"{largest}"

@@ -51,7 +51,6 @@ def push(
 
     It may be repeated: what is there already as it should be is left alone, whatever has been changed is put right.
     """
-    from dashboards.grafana.catalog import dashboards
     from dashboards.grafana.client import Grafana
     from dashboards.grafana.pushing import Push, postgres_source, prometheus_source
 
@@ -66,7 +65,7 @@ def push(
     sources = [postgres_source(db)] if db else []
     sources += [prometheus_source(prometheus)] if prometheus else []
     grafana = Grafana(url, token, timeout=timeout)
-    done = Push(grafana, dashboards(owner.settings({})), dry_run=dry_run)
+    done = Push(grafana, owner.settings({}), dry_run=dry_run)
     troubled = []
     for outcome in done(folder, {source["uid"]: source for source in sources}, with_alerts=alerts):
         change = f"would be {outcome.change}" if dry_run and outcome.change != "unchanged" else outcome.change
@@ -86,10 +85,9 @@ def export_alerts(
 ) -> None:
     """Write the alert rules as a file that Grafana provisions."""
     from dashboards.grafana.alerts import provisioning
-    from dashboards.grafana.catalog import dashboards
 
     owner: Context = context.obj
-    text = provisioning(folder, dashboards(owner.settings({})))
+    text = provisioning(folder, owner.settings({}))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -5,10 +5,10 @@ They are asked as Grafana asks: the SQL of a real Postgres as the reader, the Pr
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from contracts.rows import Rows, Run, WindowStat
 from contracts.settings import Settings, StorageSettings
-from dashboards.grafana.alerts import ALERTS, Alert, provisioning, rules
+from dashboards.grafana.alerts import Alert, alerts, provisioning, rules
 from dashboards.grafana.catalog import dashboards
 from dashboards.grafana.macros import Range, expand
 from storage import open_store
@@ -31,6 +31,7 @@ from tests.storage.samples import dead_letter, empty_window, run, window
 pytestmark = pytest.mark.xdist_group("alerts")  # one database for all of this file
 
 FOLDER: Final = Path(__file__).parents[2] / "dashboards" / "provisioning" / "alerting"
+ALERTS: Final = alerts(Settings())
 BY_UID: Final = {alert.uid.removeprefix("affectstream-"): alert for alert in ALERTS}
 BOARDS: Final = dashboards(Settings())
 NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -56,6 +57,12 @@ Stored = tuple[list[Run], Rows]
 Fired = dict[str, float]
 
 
+class Fires(Protocol):
+    """Camera -> value, of the alerts that a rule raises where just this is stored."""
+
+    def __call__(self, uid: str, stored: Stored, settings: Settings | None = None) -> Fired: ...
+
+
 @pytest.fixture(scope="module")
 def database() -> Iterator[tuple[Store, Engine, Engine]]:
     """A store, its reader and its owner."""
@@ -68,18 +75,17 @@ def database() -> Iterator[tuple[Store, Engine, Engine]]:
 
 
 @pytest.fixture
-def fires(database: tuple[Store, Engine, Engine]) -> Callable[[str, Stored], Fired]:
-    """Camera -> value, of the alerts that a rule raises where just this is stored."""
+def fires(database: tuple[Store, Engine, Engine]) -> Fires:
     store, engine, owner = database
 
-    def look(uid: str, stored: Stored) -> Fired:
+    def look(uid: str, stored: Stored, settings: Settings | None = None) -> Fired:
         runs, rows = stored
         with owner.begin() as connection:
             connection.exec_driver_sql("TRUNCATE camera, run, person, observation, window_stat, dead_letter CASCADE")
         for one in runs:
             store.start_run(one)
         store.write(rows)
-        alert = BY_UID[uid]
+        (alert,) = (one for one in alerts(settings or Settings()) if one.uid == f"affectstream-{uid}")
         over = Range(NOW - timedelta(seconds=alert.seconds), NOW)
         query = expand(str(alert.query.content["rawSql"]), over, {})  # a rule has no variables
         with engine.connect() as connection:
@@ -91,9 +97,6 @@ def fires(database: tuple[Store, Engine, Engine]) -> Callable[[str, Stored], Fir
         return {name: value for name, value in answers if value > alert.above}
 
     return look
-
-
-Fires = Callable[[str, Stored], Fired]
 
 
 def test_stress_fires_for_the_camera_that_has_it(fires: Fires) -> None:
@@ -140,6 +143,17 @@ def test_who_sees_nobody_who_was_stopped_and_who_replays_is_not_silent(fires: Fi
         assert fires("silent", ([camera(status=status, ended_at=ago(1000))], Rows())) == {}
     assert fires("silent", ([camera(live=False)], Rows())) == {}
     assert fires("silent", ([camera(status="lost", ended_at=ago(25 * 3600))], Rows())) == {}, "not for ever"
+
+
+@pytest.mark.parametrize("seconds", [10, 300, 900])
+def test_long_windows_are_waited_for(fires: Fires, seconds: int) -> None:
+    """A window is stored when it is over, and is the newest until the next is."""
+    settings = Settings.model_validate({"aggregator": {"windows": [seconds]}})
+    newest = window(window_seconds=seconds, window_start=ago(2 * seconds - 1), seconds_observed=60.0, stress_ratio=0.9)
+    assert fires("stress", ([camera()], Rows(windows=[newest])), settings) == {"door": pytest.approx(0.9)}
+    assert fires("silent", ([camera()], Rows(windows=[newest])), settings) == {}
+    gone = window(window_seconds=seconds, window_start=ago(2 * seconds + 310))
+    assert fires("silent", ([camera()], Rows(windows=[gone])), settings) == {"door": seconds + 310}
 
 
 def test_dead_letters_fire_by_camera_while_they_are_new(fires: Fires) -> None:
@@ -259,7 +273,7 @@ LINKS: Final = {
 def test_what_is_told_names_the_camera_or_stage_and_the_value(tmp_path: Path, uid: str) -> None:
     """Grafana expands the texts with Prometheus' engine; only that it has a value for each question, not one in all."""
     value, summary, description = SAID[uid]
-    (rule,) = (rule for rule in rules("folder", BOARDS) if rule["uid"] == f"affectstream-{uid}")
+    (rule,) = (rule for rule in rules("folder", Settings()) if rule["uid"] == f"affectstream-{uid}")
     told = {
         "summary": summary,
         "description": description,
@@ -321,14 +335,14 @@ class File(_Strict):
 def test_the_file_is_made_from_the_rules_and_is_what_grafana_reads() -> None:
     text = (FOLDER / "affectstream.yaml").read_text(encoding="utf-8")
     hint = "run: affectstream dashboards export-alerts dashboards/provisioning/alerting/affectstream.yaml"
-    assert text == provisioning("affectstream", BOARDS), hint
+    assert text == provisioning("affectstream", Settings()), hint
     (group,) = msgspec.convert(yaml.safe_load(text), File).groups
     assert [rule.uid for rule in group.rules] == [alert.uid for alert in ALERTS]
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.uid)
 def test_a_rule_is_whole(alert: Alert) -> None:
-    (rule,) = (rule for rule in rules("folder", BOARDS) if rule["uid"] == alert.uid)
+    (rule,) = (rule for rule in rules("folder", Settings()) if rule["uid"] == alert.uid)
     question, threshold = rule["data"]
     assert question["model"]["refId"] == question["refId"] == threshold["model"]["expression"] == "A"
     assert rule["condition"] == threshold["refId"] == threshold["model"]["refId"]

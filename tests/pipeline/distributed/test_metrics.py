@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from contracts.settings import Settings
-from dashboards.grafana.alerts import ALERTS
+from dashboards.grafana.alerts import alerts
 from dashboards.grafana.catalog import Asked, queries
 from dashboards.grafana.macros import interpolate
 from pipeline.supervisor import Task
@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.timeout(300), pytest
 
 STAGES: Final = ("detect", "classify", "aggregate")
 ASKED: Final = [query for query in queries(Settings()) if query.language == "promql"]
-RULES: Final = {alert.uid: str(alert.query.content["expr"]) for alert in ALERTS if "expr" in alert.query.content}
+RULES: Final = {
+    alert.uid: str(alert.query.content["expr"]) for alert in alerts(Settings()) if "expr" in alert.query.content
+}
 VARIABLES: Final = {"camera": ["door"], "__rate_interval": "10s", "__range": "1m", "__interval": "1s"}
 Series = list[dict[str, Any]]
 
