@@ -81,7 +81,8 @@ def _stress_of_the_week(windows: Windows) -> table.Panel:
         "When of the week people are stressed: the stress ratio by weekday and hour of the day, over the time range "
         f"and in the time zone of the dashboard. Choose some weeks above. {INDICATOR}"
     )
-    return _week("Stress by weekday and hour", about, windows, mean("stress_ratio"), PART, "continuous-YlRd")
+    chosen = windows.of_cameras(f"{windows.hourly}")
+    return _week("Stress by weekday and hour", about, chosen, mean("stress_ratio"), PART, "continuous-YlRd")
 
 
 def _people_of_the_week(windows: Windows) -> table.Panel:
@@ -90,15 +91,16 @@ def _people_of_the_week(windows: Windows) -> table.Panel:
         "hour of the day, over the time range and in the time zone of the dashboard. Choose some weeks above."
     )
     at_once = "sum(seconds_observed) / sum(window_seconds)"
-    return _week("People by weekday and hour", about, windows, at_once, Kind("short", 1, 0), "continuous-blues")
+    chosen = windows.of_cameras(f"{windows.shortest}")  # a long one may be full for a part only
+    return _week("People by weekday and hour", about, chosen, at_once, Kind("short", 1, 0), "continuous-blues")
 
 
-def _week(title: str, about: str, windows: Windows, value: str, kind: Kind, colour_mode: str) -> table.Panel:
+def _week(title: str, about: str, chosen: str, value: str, kind: Kind, colour_mode: str) -> table.Panel:
     """Each cell is a value over the windows of one hour of the day of one weekday."""
     local = "window_start AT TIME ZONE '${__timezone}'"
     cells = (
         f"SELECT extract(isodow FROM {local}) AS day, extract(hour FROM {local}) AS hour, {value} AS value "
-        f"FROM camera_window WHERE {windows.of_cameras(f'{windows.hourly}')} GROUP BY 1, 2"
+        f"FROM camera_window WHERE {chosen} GROUP BY 1, 2"
     )
     hours = ", ".join(f'max(value) FILTER (WHERE hour = {hour}) AS "{hour:02d}"' for hour in range(24))
     days = "(ARRAY['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])[day::int]"

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 from sqlalchemy import Engine
 
 from contracts.emotions import EMOTIONS
+from contracts.rows import Rows as Stored
+from contracts.rows import WindowStat
 from contracts.settings import Settings, StorageSettings
 from dashboards.grafana.catalog import Asked, queries
 from dashboards.grafana.macros import Range, Value, expand
 from storage import open_store
 from tests.dashboards.stored import LENGTH, PLAIN, QUOTED, START, engine_of, fill, reader, shown
 from tests.services.postgres import MISSING, postgres_programs, postgres_server
+from tests.storage.samples import SECOND, empty_window, run, window
 
 pytestmark = pytest.mark.xdist_group("tensorflow")  # one filled database for all of this file
 
@@ -225,3 +230,39 @@ def test_an_episode_is_marked_where_it_was(filled: Engine) -> None:
     assert marked.rows[0][0] in listed.column("started")
     link = next(zip(listed.column("started"), listed.column("from"), listed.column("to"), strict=True))
     assert float(link[1]) < link[0].timestamp() * 1000 < float(link[2])
+
+
+END: Final = round(shown().end.timestamp()) * SECOND
+
+
+@contextmanager
+def holding(server: str, name: str, windows: list[WindowStat]) -> Iterator[Engine]:
+    """A database of these windows."""
+    url = _new_database(server, name)
+    with open_store(StorageSettings(url=url)) as store:
+        store.start_run(run())
+        store.write(Stored(windows=windows))
+    with reader(url) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("seconds", [10, 300, 900])
+def test_people_now_are_those_of_the_newest_window_however_long(server: str, seconds: int) -> None:
+    settings = Settings.model_validate({"aggregator": {"windows": [seconds]}})
+    (query,) = (query for query in queries(settings) if str(query) == "overview: People now")
+    newest = window(window_seconds=seconds, window_start=END - (2 * seconds - 1) * SECOND)
+    with holding(server, f"of_{seconds}", [newest]) as engine:
+        now = shown(3600)
+        assert ask(engine, query, now, camera=("door",)).rows == [(newest.people,)]
+        later = Range(now.start, now.end + timedelta(seconds=200))
+        assert ask(engine, query, later, camera=("door",)).rows == [], "the next should be there"
+
+
+def test_people_of_the_week_are_counted_while_the_camera_runs(server: str) -> None:
+    begun = [window(window_start=END - start * SECOND, seconds_observed=20.0) for start in (10, 20)]
+    nobody = [empty_window(window_start=END - start * SECOND) for start in (30, 40)]
+    long = window(window_seconds=900, window_start=END - END % (900 * SECOND), seconds_observed=40.0)
+    with holding(server, "week", [*begun, *nobody, long]) as engine:
+        frame = ask(engine, "camera: People by weekday and hour", shown(3600), camera=("door",))
+    assert frame.rows[0][0] == "Saturday"
+    assert [value for value in frame.rows[0][1:] if value is not None] == [pytest.approx(0.0), pytest.approx(4 / 3)]
