@@ -9,12 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from contracts.messages import FrameId, Picture
 from contracts.rows import Rows, Run, StressEpisode
 from contracts.settings import Settings
-from dashboards.live.now import KEEP, SECOND, CameraNow, CameraState, LiveEvent, PersonNow, Trace
+from dashboards.live.now import CameraNow, CameraState, LiveEvent, PersonNow, Trace, memory
 from dashboards.live.pictures import Pictures
 
 __all__ = ["CameraNow", "Hub", "LiveEvent", "PersonNow", "Trace"]
@@ -23,7 +24,7 @@ LOOKING: Final = 3.0
 """Seconds for which somebody who has asked counts as looking."""
 FOLLOW_EVERY: Final = 0.25
 MOST_WAITING: Final = 50_000
-"""Rows objects of one camera that wait to be looked at; far more than a camera gives in `KEEP` seconds."""
+"""Rows objects of one camera that wait to be looked at; far more than a camera gives in the last minutes."""
 MOST_EVENTS: Final = 1000
 
 
@@ -31,13 +32,17 @@ class _Past(NamedTuple):
     """Rows that were looked up later than they happened."""
 
     rows: Rows
+    until: int
 
 
 class Hub:
     """What happens now, of all cameras. Safe for many threads; what goes in never waits for what comes out."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, stored: bool = False) -> None:
+        """`stored`: nobody tells what happens; what is here is looked up again and again."""
+        self.stored: Final = stored
         self._settings: Final = settings
+        self._memory: Final = memory(settings)
         self._in: Final = threading.Lock()  # held for a moment only
         self._out: Final = threading.Lock()
         self._waiting: Final[dict[str, deque[tuple[int, Any]]]] = {}
@@ -60,21 +65,23 @@ class Hub:
         """A run is over; `run.status` says how. Also one whose beginning nobody has told."""
         self._put(run.camera_id, run.ended_at or run.started_at, run)
 
-    def rows(self, rows: Rows, frame: FrameId | None = None, *, past: bool = False) -> None:
+    def rows(self, rows: Rows, frame: FrameId | None = None) -> None:
         """What became final, of one camera or several; with `frame`, of its camera, and the frame with which it did.
 
-        Frames with which nothing became final are welcome also: they move event time. `past`: they were looked up
-        later than they happened, and tell no events.
+        Frames with which nothing became final are welcome also: they move event time.
         """
         if frame is not None:
             self._put(frame.camera_id, frame.captured_at, rows)
             self._pictures.reached(frame)
         else:
             for camera_id, part in _by_camera(rows).items():
-                at = max((row.captured_at for row in part.observations), default=0)
-                self._put(camera_id, at, _Past(part) if past else part)
+                self._put(camera_id, _newest(part), part)
         if rows.observations:
             self._pictures.rows(rows.observations)
+
+    def past(self, camera_id: str, rows: Rows, until: int) -> None:
+        """What was looked up later than it happened, and how far it goes. It tells no events, and may be told again."""
+        self._put(camera_id, until, _Past(rows, until))
 
     def picture(self, camera_id: str, run_id: str, seq: int, captured_at: int, picture: Picture | bytes) -> None:
         """A frame's picture, as array or as JPEG; it is shown once the frame's rows have come. Not copied."""
@@ -203,7 +210,7 @@ class Hub:
             if (queue := self._waiting.get(camera_id)) is None:
                 queue = self._waiting[camera_id] = deque(maxlen=MOST_WAITING)
             queue.append((at, what))
-            horizon = at - KEEP * SECOND
+            horizon = at - self._memory
             while queue[0][0] < horizon:
                 old = queue.popleft()[1]
                 if isinstance(old, Run):
@@ -227,7 +234,7 @@ class Hub:
                 if isinstance(what, Rows):
                     state.rows(what, at)
                 elif isinstance(what, _Past):
-                    state.rows(what.rows, past=True)
+                    state.rows(what.rows, what.until, past=True)
                 elif what.status == "running":
                     state.started(what)
                 else:
@@ -239,6 +246,18 @@ class Hub:
         self._events.append(
             LiveEvent(id=self._event_id, at=at, kind=kind, camera_id=camera_id, person_id=person_id, text=text)
         )
+
+
+def _newest(rows: Rows) -> int:
+    """Event time of the newest of one camera's rows."""
+    times = chain(
+        (seen.captured_at for seen in rows.observations),
+        (letter.captured_at for letter in rows.dead_letters),
+        (window.window_start for window in rows.windows),
+        (person.last_seen for person in rows.people),
+        (episode.ended_at for episode in rows.episodes),
+    )
+    return max(times, default=0)
 
 
 def _by_camera(rows: Rows) -> dict[str, Rows]:

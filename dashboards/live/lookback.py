@@ -1,6 +1,7 @@
 """What the store knows of the last minutes, for a hub that was not there: the cameras, their runs, their people.
 
-It is looked up while somebody looks: the cameras again and again, the last minutes of each when somebody begins to.
+It is looked up while somebody looks: the cameras again and again, the last minutes of each when somebody begins to; and
+again and again also these, where nobody tells the hub what happens.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from contracts.errors import StorageError
 from contracts.rows import Observation, Rows, Run, WindowStat
 from contracts.settings import Settings
 from dashboards.live.hub import Hub
-from dashboards.live.now import KEEP
+from dashboards.live.now import KEEP, memory
 from dashboards.live.watching import WhileWatched
 from storage import history
 from storage.history import (
@@ -47,6 +48,7 @@ class Lookback:
         self._store: Final = store
         self._aggregate: Final = settings.privacy.aggregate
         self._window: Final = min(settings.aggregator.windows)
+        self._memory: Final = timedelta(microseconds=memory(settings) // 1000)
         self._told: Final[dict[str, tuple[str, str]]] = {}  # camera -> run_id, status
         self._again: Final = WhileWatched(hub, self._look_up, every=LOOK_EVERY, name="lookback")
 
@@ -76,7 +78,8 @@ class Lookback:
             latest = partial(history.page, kind=RUNS, asked=Asked(camera_id=camera_id), newest_first=True, limit=1)
             for run in map(_run, self._ask(latest).rows):
                 known = self._told.get(camera_id) == (run.run_id, run.status)
-                if known and not minutes:
+                goes_on = self._hub.stored and run.status == "running"
+                if known and not minutes and not goes_on:
                     continue
                 self._told[camera_id] = (run.run_id, run.status)
                 self._hub.started(msgspec.structs.replace(run, ended_at=None, status="running"))
@@ -92,18 +95,18 @@ class Lookback:
         last_seen = next((one.last_seen for one in self._ask(partial(history.cameras, camera_id=run.camera_id))), None)
         if last_seen is None:
             return
-        since = last_seen - timedelta(seconds=KEEP)
+        since = last_seen - self._memory
         rows = Rows(observations=[], windows=[])
         if self._aggregate:
             asked = Asked(camera_id=run.camera_id, since=since, window_seconds=self._window)
-            windows = partial(history.page, kind=CAMERA_WINDOWS, asked=asked, limit=KEEP)
+            windows = partial(history.page, kind=CAMERA_WINDOWS, asked=asked, newest_first=True, limit=KEEP)
             rows.windows.extend(_window(row, run) for row in self._ask(windows).rows)
         else:
             asked = Asked(camera_id=run.camera_id, since=since)
             moments = partial(history.page, kind=OBSERVATIONS, asked=asked, newest_first=True, limit=MOST_MOMENTS)
             found = reversed(self._ask(moments).rows)
             rows.observations.extend(_observation(row) for row in found if row.run_id == run.run_id)
-        self._hub.rows(rows, past=True)
+        self._hub.past(run.camera_id, rows, _ns(last_seen) - 1)  # it is an end, at which nothing was seen yet
 
 
 def _ns(at: datetime) -> int:

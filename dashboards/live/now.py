@@ -15,6 +15,8 @@ from contracts.settings import Settings
 SECOND: Final = 1_000_000_000
 KEEP: Final = 300
 """Seconds of event time that the live page looks back."""
+LATE: Final = 60
+"""Seconds that a window may take to come once it is over."""
 
 
 class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,14 @@ Tell = Callable[[int, str, str | None, str], None]
 """Told of each event: at, kind, person_id, text."""
 
 
+def memory(settings: Settings) -> int:
+    """Nanoseconds of event time that are kept. Where there are only windows, the newest must be among them: it comes
+    when it is over, and is the newest until the next has come.
+    """
+    window = 2 * min(settings.aggregator.windows) + LATE if settings.privacy.aggregate else 0
+    return max(KEEP, window) * SECOND
+
+
 class _Known(msgspec.Struct):
     """A person of the last minutes."""
 
@@ -99,6 +109,7 @@ class CameraState:
         self._tell: Final = tell
         self._per_person: Final = not settings.privacy.aggregate
         self._window: Final = min(settings.aggregator.windows)
+        self._memory: Final = memory(settings)
         self._lost_after: Final = round(settings.aggregator.lost_after * SECOND)
         self._min_hits: Final = settings.aggregator.min_hits
         self._people: Final[dict[str, _Known]] = {}
@@ -114,7 +125,7 @@ class CameraState:
         if self.run is not None and self.run.run_id == run.run_id:
             return
         self._empty(self.now)
-        if self.now is not None and not 0 <= run.started_at - self.now <= KEEP * SECOND:
+        if self.now is not None and not 0 <= run.started_at - self.now <= self._memory:
             self._seconds.clear()  # another time: its curves do not belong beside these
             self._windows.clear()
             self._people.clear()
@@ -177,8 +188,8 @@ class CameraState:
         known = self._people.get(seen.person_id)
         if known is None:
             known = self._people[seen.person_id] = _Known(seen.person_id, at, seen)
-        if at < known.latest.captured_at:
-            return  # looked up later than it happened
+        elif at <= known.latest.captured_at:
+            return  # looked up later than it happened, or once more
         known.latest, known.present = seen, True
         if seen.stressed != known.stressed:
             known.stressed = seen.stressed
@@ -212,7 +223,7 @@ class CameraState:
         if now // SECOND == self._swept:
             return
         self._swept = now // SECOND
-        horizon = now - KEEP * SECOND
+        horizon = now - self._memory
         for kept in (self._seconds, self._windows):
             for second in [second for second in kept if second < horizon // SECOND]:
                 del kept[second]

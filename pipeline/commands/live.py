@@ -31,9 +31,10 @@ def live(
     settings = owner.settings({"storage.url": db, "live.port": port})
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.storage)))
-        hub = Hub(settings)
+        told = settings.storage.url.startswith("postgres")
+        hub = Hub(settings, stored=not told)
         stack.enter_context(Lookback(hub, store, settings))
-        if settings.storage.url.startswith("postgres"):
+        if told:
             stack.enter_context(Reception(hub, settings))
         server = LiveServer(hub, store, settings)
         stack.callback(server.close)

@@ -14,7 +14,7 @@ from dashboards.live.hub import Hub
 from dashboards.live.lookback import Lookback
 from storage.erasure import forget
 from storage.store import Store
-from tests.aggregator.scenes import START, film, make, shows, watch
+from tests.aggregator.scenes import SECOND, START, film, make, shows, watch
 from tests.dashboards.test_live_hub import RUN
 from tests.storage.conftest import new_database, postgres, postgres_url, url
 
@@ -95,6 +95,34 @@ def test_with_level_aggregate_the_windows_are_the_past(settings: Settings) -> No
             assert hub.cameras()[0].people == 1
             assert hub.recent_people("door") == []
             assert len(hub.trace("door").at) == 3, "three closed windows"
+
+
+def test_where_nobody_tells_what_happens_it_is_looked_up_again_and_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookback, "LOOK_EVERY", 0.05)
+    gone = watch(film(lambda seconds: HERE if seconds < 60 else [], 90), make(settings.privacy.level))
+    with Store(settings.storage) as store:
+        remember(store, settings)
+        hub = Hub(settings, stored=True)
+        with Lookback(hub, store, settings):
+            assert [person.person_id for person in hub.people("door")] == ["run.1"]
+            store.write(gone)
+            until(lambda: hub.people("door") == [])
+            (person,) = hub.recent_people("door")
+            assert person.last_seen == pytest.approx(START + 60 * SECOND, abs=0.1 * SECOND)
+            assert hub.cameras()[0].last_seen == START + 90 * SECOND - 1
+            assert [event.kind for event in hub.events()] == ["run_started"]
+
+
+def test_looking_again_at_a_run_that_is_over_brings_nobody_back(settings: Settings) -> None:
+    with Store(settings.storage) as store:
+        remember(store, settings)
+        store.finish_run(msgspec.structs.replace(RUN, ended_at=START + 30 * SECOND, status="finished"))
+        hub = Hub(settings)
+        for _ in range(2):
+            with Lookback(hub, store, settings):
+                assert hub.people("door") == []
 
 
 def test_who_is_forgotten_by_another_process_is_dropped_from_the_page(settings: Settings) -> None:

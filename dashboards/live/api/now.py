@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from dashboards.live.api.common import Known, Name, personal_router
+from dashboards.live.api.common import Given, Known, Name, personal_router
 from dashboards.live.api.models import CameraNow, Now, PersonNow
 from storage import history
 from storage.values import to_datetime
+
+if TYPE_CHECKING:
+    from dashboards.live.hub import Hub
 
 router = APIRouter(tags=["now"])
 personal = personal_router("now")
@@ -24,23 +27,28 @@ Only = Annotated[Name | None, Query(description="of this camera only")]
 @router.get("/now", summary="All cameras now")
 def now(given: Known) -> Now[CameraNow]:
     """How many people are before each camera, and their emotions and stress."""
-    if given.hub is not None:
-        return Now[CameraNow](source="live", items=_converted(CameraNow, given.hub.cameras()))
+    if (hub := _told(given)) is not None:
+        return Now[CameraNow](source="live", items=_converted(CameraNow, hub.cameras()))
     return Now[CameraNow](source="stored", items=given.read(_stored_cameras))
 
 
 @personal.get("/now/people", summary="People now")
 def people_now(given: Known, camera_id: Only = None) -> Now[PersonNow]:
     """Who is before the cameras, or before one of them."""
-    if given.hub is None:
+    if (hub := _told(given)) is None:
         people = given.read(partial(_stored_people, camera_id=camera_id))
         return Now[PersonNow](source="stored", items=people)
-    names = [camera.camera_id for camera in given.hub.cameras()] if camera_id is None else [camera_id]
-    rows = [person for name in names for person in given.hub.people(name)]
+    names = [camera.camera_id for camera in hub.cameras()] if camera_id is None else [camera_id]
+    rows = [person for name in names for person in hub.people(name)]
     return Now[PersonNow](source="live", items=_converted(PersonNow, rows))
 
 
 router.include_router(personal)
+
+
+def _told(given: Given) -> "Hub | None":
+    """The hub, if it is told what happens: what it looks up itself is better looked up here."""
+    return None if given.hub is None or given.hub.stored else given.hub
 
 
 def _converted(model: type[M], rows: Sequence[msgspec.Struct]) -> list[M]:

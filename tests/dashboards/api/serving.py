@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import sin
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import msgspec
@@ -89,10 +89,10 @@ def configured(url: str, **sections: dict[str, Any]) -> Settings:
 
 
 @contextmanager
-def serving(settings: Settings, *, hub: bool = True) -> Iterator[Looking]:
+def serving(settings: Settings, *, hub: Literal["told", "stored"] | None = "told") -> Iterator[Looking]:
     """Serves an empty or a filled database."""
     with Store(settings.storage) as store:
-        seen = Hub(settings) if hub else None
+        seen = Hub(settings, stored=hub == "stored") if hub else None
         server = LiveServer(seen, store, settings)
         try:
             url = httpx.URL(server.start())

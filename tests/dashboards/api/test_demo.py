@@ -21,7 +21,7 @@ def test_a_run_is_told_as_it_was(
     with pytest.raises(SystemExit):
         main(["run", "demo:3", "--json", "--db", "demo.db"])
     said = json.loads(capfd.readouterr().out)
-    with serving(configured(f"sqlite:///{tmp_path / 'demo.db'}"), hub=False) as looking:
+    with serving(configured(f"sqlite:///{tmp_path / 'demo.db'}"), hub=None) as looking:
         (run,) = looking.get("/runs")["items"]
         assert {name: run[name] for name in ("frames", "faces", "dropped", "detector", "model")} == {
             name: said[name] for name in ("frames", "faces", "dropped", "detector", "model")

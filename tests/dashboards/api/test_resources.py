@@ -12,7 +12,7 @@ import pytest
 from contracts.emotions import EMOTIONS
 from dashboards.live.api.models import Emotions
 from tests.aggregator.scenes import SECOND, START
-from tests.dashboards.api.serving import Looking, configured, serving
+from tests.dashboards.api.serving import Looking, configured, serving, watch
 
 BEGAN = datetime.fromtimestamp(START / SECOND, UTC)
 
@@ -55,7 +55,7 @@ def test_now_tells_who_is_before_the_cameras(filled: Looking) -> None:
 
 
 def test_without_a_process_that_watches_now_is_the_newest_window(url: str) -> None:
-    with serving(configured(url), hub=False) as looking:
+    with serving(configured(url), hub=None) as looking:
         assert looking.get("/now") == {"source": "stored", "items": []}
         looking.watch("door")
         looking.watch("hall", ended=False, seconds=20)
@@ -69,6 +69,16 @@ def test_without_a_process_that_watches_now_is_the_newest_window(url: str) -> No
         assert looking.get("/now/people", camera_id="door")["items"] == []
         assert "run --live" in problem(looking.client.get("/events"))
         assert "watches" in problem(looking.client.get("/cameras/hall/picture.jpg"))
+
+
+def test_a_process_that_is_told_nothing_says_that_what_it_knows_is_stored(url: str) -> None:
+    with serving(configured(url)) as looking:
+        assert looking.get("/now")["source"] == "live"
+    with serving(configured(url), hub="stored") as looking:
+        watch(looking.store, None, looking.settings, "hall", seconds=20, ended=False)
+        now, people = looking.get("/now"), looking.get("/now/people")
+        assert (now["source"], people["source"]) == ("stored", "stored")
+        assert (now["items"][0]["people"], len(people["items"])) == (2, 2)
 
 
 def test_windows_by_camera_length_and_time(filled: Looking) -> None:
