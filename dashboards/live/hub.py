@@ -49,7 +49,7 @@ class Hub:
         self._overlooked: Final[dict[str, Run]] = {}  # news of a camera's run that is older than what is kept
         self._cameras: Final[dict[str, CameraState]] = {}
         self._events: Final[deque[LiveEvent]] = deque(maxlen=MOST_EVENTS)
-        self._event_id = 0
+        self._event_id = time.time_ns() // 1_000_000  # so that no process uses the ids of one before it
         self._asked = -LOOKING
         self._pictures: Final = Pictures(settings)
         self._troubles: Final[dict[str, str]] = {}
@@ -174,6 +174,12 @@ class Hub:
         with self._out:
             self._up_to_date()
             return [event for event in self._events if event.id > after]
+
+    def newest_event(self) -> int:
+        """The highest id so far; its event may be forgotten."""
+        with self._out:
+            self._up_to_date()
+            return self._event_id
 
     async def follow(self, after: int = 0) -> AsyncIterator[LiveEvent]:
         """The events with a higher id, as they happen, without end."""

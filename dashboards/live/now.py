@@ -49,7 +49,7 @@ class PersonNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened. `id` counts up within this process, `at` is event time in UTC ns."""
+    """Something that happened. `id` counts up from the ms at which this process began, `at` is event time in UTC ns."""
 
     id: int
     at: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from dashboards.live.api.common import BIGGEST, Known, Name
+from dashboards.live.api.common import Known, Name
 from dashboards.live.api.models import Event
 from dashboards.live.problems import ProblemError, problems
 from storage.values import to_datetime
@@ -18,6 +18,8 @@ router = APIRouter(tags=["events"])
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "events without end", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }
+LAST = 2**53 - 1
+"""An id has to be a number of JavaScript."""
 KEEP_ALIVE = 15
 """Seconds between comments, so that nobody on the way takes the connection for dead."""
 
@@ -31,7 +33,7 @@ KEEP_ALIVE = 15
 async def events(
     given: Known,
     camera_id: Annotated[Name | None, Query(description="of this camera only")] = None,
-    after: Annotated[int, Query(ge=0, le=BIGGEST, description="only events with a higher id")] = 0,
+    after: Annotated[int, Query(ge=0, le=LAST, description="only events with a higher id")] = 0,
     last_event_id: Annotated[
         str | None, Header(description="the same, as a browser says it when it comes back; wins")
     ] = None,
@@ -51,9 +53,8 @@ async def events(
 
 
 async def _stream(hub: "Hub", after: int, camera_id: str | None) -> AsyncIterator[ServerSentEvent]:
-    known = hub.events()
-    if not known or known[-1].id < after:
-        after = 0  # it was told by a process before this one, which counted by itself
+    if after > hub.newest_event():
+        after = 0  # no event of ours: all are new to whoever asks
     async for event in hub.follow(after):
         if camera_id is None or event.camera_id == camera_id:
             yield ServerSentEvent(data=_as_json(event), event=event.kind, id=str(event.id))

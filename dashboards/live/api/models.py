@@ -223,7 +223,7 @@ class Health(Model):
 class Event(Model):
     """Something that happened."""
 
-    id: int = Field(description="counts up while this process lives")
+    id: int = Field(description="counts up, from the Unix time in ms at which the process began")
     at: datetime = Field(description="event time")
     kind: Literal[
         "run_started", "run_ended", "person_appeared", "person_left", "stress_began", "stress_ended", "dead_letter"

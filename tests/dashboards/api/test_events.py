@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dashboards.live.hub import Hub
 from tests.dashboards.api.serving import Looking, configured, serving
 
 
@@ -75,9 +76,28 @@ def test_a_listener_goes_on_where_it_left_off(looking: Looking) -> None:
 
 def test_a_listener_of_an_earlier_process_starts_anew(looking: Looking) -> None:
     looking.watch("door", seconds=1)
-    for known in ("1000000", "not a number"):
+    first = str(looking.hub.events()[0].id)  # type: ignore[union-attr]
+    for known in ("5", "9000000000000000", "not a number"):
         with listening(looking, **{"Last-Event-ID": known}) as events:
-            assert next(events)["id"] == "1"
+            assert next(events)["id"] == first
+
+
+def test_a_process_that_is_started_anew_counts_on_from_beyond_the_one_before(looking: Looking) -> None:
+    assert looking.hub
+    looking.watch("door", seconds=20)
+    last = looking.hub.newest_event()
+    assert last < Hub(looking.settings).newest_event()
+
+
+def test_a_listener_goes_on_where_it_left_off_also_where_that_is_forgotten(looking: Looking) -> None:
+    assert looking.hub
+    looking.watch("door", seconds=20, ended=False)
+    last = looking.hub.events()[-1]
+    assert last.person_id
+    looking.hub.forget(last.person_id)
+    with listening(looking, **{"Last-Event-ID": str(last.id)}) as events:
+        looking.watch("hall", seconds=1)
+        assert int(next(events)["id"]) == last.id + 1
 
 
 def test_events_of_one_camera(looking: Looking) -> None:
