@@ -6,12 +6,12 @@ Routes that read the database are plain functions: FastAPI runs them in its thre
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import FastAPI, Security
+from fastapi import Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from contracts.settings import Settings
 from dashboards.live.api import cameras, episodes, events, health, now, people, pictures, runs, windows
-from dashboards.live.api.common import Given
+from dashboards.live.api.common import Given, no_strange_parameters
 from dashboards.live.problems import Problem, explain_problems, problems
 from storage.store import Store
 
@@ -51,7 +51,10 @@ def make_api(hub: "Hub | None", store: Store, settings: Settings) -> FastAPI:
         redirect_slashes=False,
         responses=EVERYWHERE | (WITH_TOKEN if token else {}),
         # Says in the description what the guard demands.
-        dependencies=[Security(HTTPBearer(auto_error=False))] if token else [],
+        dependencies=[
+            *([Security(HTTPBearer(auto_error=False))] if token else []),
+            Depends(no_strange_parameters),
+        ],
     )
     api.state.given = Given(hub, store, settings)
     for resource in (now, cameras, pictures, people, windows, episodes, runs, events, health):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from sqlalchemy import Connection
 
 from contracts.settings import Settings
 from dashboards.live.api.models import Page
+from dashboards.live.guard import PARAMETER
 from dashboards.live.problems import ProblemError, problems
 from storage import history
 from storage.store import Store
@@ -44,6 +45,18 @@ def _given(request: Request) -> Given:
 
 
 Known = Annotated[Given, Depends(_given)]
+
+
+async def no_strange_parameters(request: Request) -> None:
+    """Refuses a parameter that is not in the route's description: it may be a mistyped one, and without it more would
+    be told than was asked for.
+    """
+    if not request.query_params:
+        return
+    operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
+    known = {given["name"] for given in operation.get("parameters", ()) if given["in"] == "query"}
+    if strange := [name for name in request.query_params if name not in {*known, PARAMETER}]:
+        raise ProblemError(422, "; ".join(f"there is no parameter {name!r} here" for name in strange))
 
 
 def _per_person(given: Known) -> None:
@@ -83,9 +96,7 @@ PersonId = Annotated[str, Path(max_length=1000, description="the person's pseudo
 
 
 class Asked(BaseModel):
-    """Which rows: those that overlap [since, until). Strict: an unknown parameter is an error that names it."""
-
-    model_config = ConfigDict(extra="forbid")
+    """Which rows: those that overlap [since, until)."""
 
     camera_id: Name | None = Field(None, description="of this camera only")
     since: Moment | None = Field(None, description="not before this time, ISO 8601 with zone")

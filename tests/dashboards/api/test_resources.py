@@ -141,6 +141,14 @@ def test_times_are_in_utc_and_may_be_asked_for_in_any_zone(filled: Looking) -> N
         ("/windows?limit=0", 422, "limit: "),
         ("/windows?limit=1001", 422, "limit: "),
         ("/windows?camera=door", 422, "there is no parameter 'camera'"),
+        ("/now?camera_id=door", 422, "there is no parameter 'camera_id'"),
+        ("/now/people?camera=door", 422, "there is no parameter 'camera'"),
+        ("/cameras?limit=2", 422, "there is no parameter 'limit'"),
+        ("/cameras/door?x=", 422, "there is no parameter 'x'"),
+        ("/cameras/door/picture.jpg?t=1", 422, "there is no parameter 't'"),
+        ("/people/nobody?since=x&x=y", 422, "there is no parameter 'since' here; there is no parameter 'x' here"),
+        ("/health?deep=1", 422, "there is no parameter 'deep'"),
+        ("/events?camera=door", 422, "there is no parameter 'camera'"),
         ("/windows?person_id=x", 422, "there is no parameter 'person_id'"),
         ("/windows?after=nonsense", 422, "after"),
         ("/windows?order=random", 422, "order: "),
@@ -153,6 +161,11 @@ def test_what_cannot_be_is_a_problem_that_names_it(filled: Looking, path: str, s
     answer = filled.client.get(path)
     assert answer.status_code == status
     assert says in problem(answer)
+
+
+def test_a_token_may_be_in_every_address_where_none_is_needed(filled: Looking) -> None:
+    assert filled.get("/now", token="x") == filled.get("/now")
+    assert filled.get("/windows", token="x", limit=1)["items"]
 
 
 def test_a_way_of_asking_that_does_not_exist_is_a_problem(filled: Looking) -> None:
