@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import msgspec
@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 from contracts.emotions import EMOTIONS
 from contracts.rows import Seven
 from storage import history
-from storage.history import Asked, CameraWindow, Episode, PersonHistory
+from storage.history import Asked, CameraWindow, Episode, PersonHistory, PersonWindow
 
+Span = tuple[datetime, datetime]
+"""[start, end) of a day, aware."""
 FINEST: Final = 150
 """Windows that a chart has room for."""
 MOST_EPISODES: Final = 30
@@ -47,26 +49,26 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     before: Total | None  # the same weekday, a week before; None where there is nothing of that day
 
 
-def bounds(day: date) -> tuple[datetime, datetime]:
-    """Start and end of a day in the machine's zone, in UTC; where the clocks change it has 23 or 25 hours."""
-    begin, end = (datetime.combine(each, time()).astimezone(UTC) for each in (day, day + timedelta(days=1)))
-    return begin, end
-
-
-def read_day(connection: Connection, *, camera_id: str, day: date, per_person: bool) -> Day | None:
-    """The day's facts, or None where there are no windows of it."""
-    windows = _windows(connection, camera_id, day)
+def read_day(
+    connection: Connection, *, camera_id: str, day: date, span: Span, week_before: Span, per_person: bool
+) -> Day | None:
+    """The day's facts, or None where there are no windows of it. The spans are those of the day and of the other."""
+    windows = _windows(connection, camera_id, span)
     if not windows:
         return None
-    episodes, people = _of_people(connection, camera_id, day) if per_person else (None, None)
+    length = windows[0].window_seconds
+    episodes, people = _of_people(connection, camera_id, span, length) if per_person else (None, None)
     longest = heapq.nlargest(MOST_EPISODES, episodes or [], key=lambda episode: episode.seconds)
-    week_before = day - timedelta(days=7)
     earlier = _windows(connection, camera_id, week_before)
-    then = _of_people(connection, camera_id, week_before) if per_person and earlier else (None, None)
+    then = (
+        _of_people(connection, camera_id, week_before, earlier[0].window_seconds)
+        if per_person and earlier
+        else (None, None)
+    )
     return Day(
         camera_id=camera_id,
         day=day,
-        length=windows[0].window_seconds,
+        length=length,
         windows=windows,
         total=_together(windows, episodes, people),
         episodes=sorted(longest, key=lambda episode: episode.started_at),
@@ -75,9 +77,9 @@ def read_day(connection: Connection, *, camera_id: str, day: date, per_person: b
     )
 
 
-def _windows(connection: Connection, camera_id: str, day: date) -> list[CameraWindow]:
+def _windows(connection: Connection, camera_id: str, span: Span) -> list[CameraWindow]:
     """The day's windows, of the shortest length that a chart has room for, else of the longest."""
-    begin, end = bounds(day)
+    begin, end = span
     asked = Asked(camera_id=camera_id, since=begin, until=end)
     longest = None
     for length in history.lengths(connection, camera_id):
@@ -91,15 +93,49 @@ def _windows(connection: Connection, camera_id: str, day: date) -> list[CameraWi
     return [row for rows in history.stream(connection, history.CAMERA_WINDOWS, longest) for row in rows]
 
 
-def _of_people(connection: Connection, camera_id: str, day: date) -> tuple[list[Episode], list[PersonHistory]]:
-    begin, end = bounds(day)
+def _of_people(
+    connection: Connection, camera_id: str, span: Span, length: int
+) -> tuple[list[Episode], list[PersonHistory]]:
+    """What of them lies in the day: who or what crosses a midnight counts on each side with its part."""
+    begin, end = span
     asked = Asked(camera_id=camera_id, since=begin, until=end)
     episodes = [row for rows in history.stream(connection, history.EPISODES, asked) for row in rows]
-    return episodes, [row for rows in history.stream(connection, history.PEOPLE, asked) for row in rows]
+    people = [row for rows in history.stream(connection, history.PEOPLE, asked) for row in rows]
+    return (
+        [_episode_within(episode, span) for episode in episodes if episode.ended_at > begin],
+        [_person_within(connection, person, span, length) for person in people],
+    )
+
+
+def _episode_within(episode: Episode, span: Span) -> Episode:
+    began, ended = max(episode.started_at, span[0]), min(episode.ended_at, span[1])
+    return replace(episode, started_at=began, ended_at=ended, seconds=(ended - began).total_seconds())
+
+
+def _person_within(connection: Connection, person: PersonHistory, span: Span, length: int) -> PersonHistory:
+    """Of what is not shown, the whole life stays."""
+    begin, end = span
+    if begin <= person.first_seen and person.last_seen < end:
+        return person
+    asked = Asked(person_id=person.person_id, since=begin, until=end, window_seconds=length)
+    windows = [row for rows in history.stream(connection, history.PERSON_WINDOWS, asked) for row in rows]
+    part = _together(windows, None, None)
+    return replace(
+        person,
+        first_seen=max(person.first_seen, begin),
+        last_seen=min(person.last_seen, end),
+        seconds_observed=part.seconds,
+        mean=part.mean,
+        dominant=part.dominant,
+        stress_ratio=part.stress_ratio,
+        happiness_ratio=part.happiness_ratio,
+    )
 
 
 def _together(
-    windows: Sequence[CameraWindow], episodes: Sequence[Episode] | None, people: Sequence[PersonHistory] | None
+    windows: Sequence[CameraWindow | PersonWindow],
+    episodes: Sequence[Episode] | None,
+    people: Sequence[PersonHistory] | None,
 ) -> Total:
     seen = [window for window in windows if window.mean is not None]
 

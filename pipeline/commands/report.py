@@ -1,6 +1,6 @@
 """`affectstream report`: a camera's day as a page to read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -32,11 +32,12 @@ def report(
 
     owner: Context = context.obj
     settings = owner.settings({"storage.url": db})
-    begin, _ = day_of(day, datetime.now(UTC))
-    which = begin.astimezone().date()
+    span = day_of(day, datetime.now(UTC))
+    which = span[0].astimezone().date()
+    week_before = day_of(f"{which - timedelta(days=7)}", datetime.now(UTC))
     with open_history(settings) as store, waiting("reading the day"):
         asked(store, settings, camera=camera, person=None, since=None, until=None)
-        page = day_report(store, settings, camera, which)
+        page = day_report(store, settings, camera, which, span=span, week_before=week_before)
     if page is None:
         raise InputError(
             f"nothing is stored of {camera} on {which}; `affectstream history --camera {camera}` shows when"

@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from contracts.rows import Rows, Seven
 from contracts.settings import Settings
 from dashboards.report import day_report
-from dashboards.report.facts import bounds, read_day
+from dashboards.report.facts import Day, Span, read_day
 from storage.store import Store
 from tests.storage.samples import DAY, SECOND, START, empty_window, episode, opened, person, run, window
 
@@ -68,9 +69,27 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def page_of(store: Store, settings: Settings | None = None, day: date = THURSDAY) -> str:
-    page = day_report(store, settings or Settings(), "door", day)
+    page = report_of(store, "door", day, settings)
     assert page is not None
     return page
+
+
+def report_of(store: Store, camera_id: str, day: date, settings: Settings | None = None) -> str | None:
+    span, week_before = span_of(day), span_of(day - timedelta(days=7))
+    return day_report(store, settings or Settings(), camera_id, day, span=span, week_before=week_before)
+
+
+def facts_of(store: Store, day: date) -> Day:
+    span, week_before = span_of(day), span_of(day - timedelta(days=7))
+    asked = partial(read_day, camera_id="door", day=day, span=span, week_before=week_before, per_person=True)
+    facts = store.transact(asked, write=False)
+    assert facts is not None
+    return facts
+
+
+def span_of(day: date) -> Span:
+    begin = datetime.combine(day, clock(), UTC)
+    return begin, begin + timedelta(days=1)
 
 
 class Words(HTMLParser):
@@ -151,14 +170,14 @@ def test_a_day_without_a_week_before_and_one_without_anybody(store: Store) -> No
     assert "Nothing is stored of door on the same weekday" in page_of(store, day=date(2026, 1, 7))
     store.write(Rows(windows=[empty_window(window_start=START + 30 * DAY)]))
     assert "Nobody was seen" in page_of(store, day=date(2026, 1, 31))
-    assert day_report(store, Settings(), "door", date(2025, 1, 1)) is None
+    assert report_of(store, "door", date(2025, 1, 1)) is None
 
 
 def test_names_are_text_and_no_markup(store: Store) -> None:
     name = "<script>alert(1)</script>\"'"
     rows = day_of(7, 1, camera_id=name)
     store.write(Rows(windows=rows.windows))
-    page = day_report(store, Settings(), name, THURSDAY)
+    page = report_of(store, name, THURSDAY)
     assert page is not None
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -171,19 +190,37 @@ def test_it_needs_nothing_from_elsewhere(store: Store) -> None:
 def test_the_charts_take_windows_that_they_have_room_for(store: Store) -> None:
     rows = Rows(windows=[window(window_seconds=10, window_start=START + 7 * DAY + n * 10 * SECOND) for n in range(200)])
     store.write(rows)
-    facts = store.transact(partial(read_day, camera_id="door", day=THURSDAY, per_person=True), write=False)
-    assert facts is not None
+    facts = facts_of(store, THURSDAY)
     assert (facts.length, len(facts.windows)) == (900, 3)
-    short = store.transact(partial(read_day, camera_id="door", day=date(2026, 1, 1), per_person=True), write=False)
-    assert short is not None
-    assert short.length == 900  # there are no shorter ones of that day
+    assert facts_of(store, date(2026, 1, 1)).length == 900  # there are no shorter ones of that day
 
 
-def test_a_day_on_which_the_clocks_change_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    begin, end = bounds(date(2026, 3, 29))
-    assert (begin.isoformat(), end - begin) == ("2026-03-28T23:00:00+00:00", timedelta(hours=23))
+def test_who_and_what_crosses_midnight_counts_in_each_day_with_its_part(store: Store) -> None:
+    midnight = START + 20 * DAY
+    night = {"first_seen": midnight - 600 * SECOND, "last_seen": midnight + 300 * SECOND, "seconds_observed": 900.0}
+    every = {"window_seconds": 300, "stress_ratio": 0.5}
+    seen = [(midnight - 600 * SECOND, SAD), (midnight - 300 * SECOND, SAD), (midnight, HAPPY)]
+    store.write(
+        Rows(
+            people=[person(person_id="night", **night)],
+            windows=[
+                window(window_start=at, mean=mean, seconds_observed=300.0, person_id=who, **every)
+                for at, mean in seen
+                for who in ("", "night")
+            ],
+            episodes=[
+                episode(person_id="night", started_at=midnight - 40 * SECOND, ended_at=midnight + 20 * SECOND),
+                episode(person_id="night", started_at=midnight - 90 * SECOND, ended_at=midnight),
+            ],
+        )
+    )
+    before, after = facts_of(store, date(2026, 1, 20)), facts_of(store, date(2026, 1, 21))
+    assert [(one.seconds_observed, one.dominant) for one in before.people] == [(600.0, "sad")]
+    assert [(one.seconds_observed, one.dominant) for one in after.people] == [(300.0, "happy")]
+    assert [one.seconds for one in before.episodes] == [90.0, 40.0]
+    assert [(one.started_at, one.seconds) for one in after.episodes] == [(span_of(date(2026, 1, 21))[0], 20.0)]
+    assert (before.total.episodes, after.total.episodes) == (2, 1)
+    assert after.people[0].first_seen == span_of(date(2026, 1, 21))[0]
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium")

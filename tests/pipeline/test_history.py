@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -239,6 +240,22 @@ def test_where_there_is_nothing_it_is_said_when_there_was_something(affectstream
     empty = affectstream("export-history", "--camera", "attic", "--output", "-")
     assert len(empty.out.splitlines()) == 1
     assert not Path("none.png").exists()
+
+
+@pytest.mark.parametrize(("day", "shown"), [("2026-09-05", "00:00 23:45"), ("2026-09-06", "01:00 23:45")])
+def test_a_days_report_has_all_of_a_day_whose_midnight_does_not_exist(
+    affectstream: Command, monkeypatch: pytest.MonkeyPatch, day: str, shown: str
+) -> None:
+    monkeypatch.setenv("TZ", "America/Santiago")  # the clocks go from 24:00 of the 5th to 1:00
+    time.tzset()
+    first = int(datetime(2026, 9, 5, 3, 45, tzinfo=UTC).timestamp()) * SECOND
+    quarters = [first + number * 900 * SECOND for number in range(49 * 4)]
+    with opened("sqlite:///affectstream.db") as store:
+        store.start_run(run())
+        store.write(Rows(windows=[window(window_seconds=900, window_start=at) for at in quarters]))
+    assert affectstream("report", "--camera", "door", "--day", day, "--output", "day.html").code == 0
+    times = re.findall(r'<tr><th scope="row">(\d\d:\d\d)</th><td class="right">2</td>', Path("day.html").read_text())
+    assert f"{times[0]} {times[-1]}" == shown
 
 
 BAD = {
