@@ -68,7 +68,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 def forget(store: Store, *people: str) -> Forgotten:
     """Erases these people and looks whether anything is left. May be repeated, and while others write.
 
-    Raises InputError, and erases nobody, where one of them is neither stored nor was forgotten before.
+    Raises InputError, and erases nobody, where one of them is empty, or neither stored nor was forgotten before.
     """
     ids = _checked(store, people)
     store.transact(partial(leave_out, people=ids))
@@ -97,6 +97,8 @@ def search(connection: Connection, people: Collection[str]) -> dict[str, int]:
 
 def _checked(store: Store, people: Collection[str]) -> list[str]:
     ids = sorted({storable(person_id) for person_id in people})
+    if not all(person_id.strip() for person_id in ids):
+        raise InputError("a pseudonym is empty; give it as person_summary has it; nobody was forgotten")
     if unknown := store.transact(partial(_unknown, people=ids), write=False):
         raise InputError(f"nobody is called {', '.join(unknown)} in {store.place}; nobody was forgotten")
     return ids
@@ -129,8 +131,9 @@ def _seen(connection: Connection, person_id: str) -> Seen | None:
 
 
 def _remove(connection: Connection, people: Sequence[str]) -> dict[str, int]:
+    named = [one for one in people if one]  # rows without a name are those of whole cameras, which stay
     return {
-        table.name: connection.execute(delete(table).where(table.c.person_id.in_(people))).rowcount for table in _ROWS
+        table.name: connection.execute(delete(table).where(table.c.person_id.in_(named))).rowcount for table in _ROWS
     }
 
 

@@ -75,6 +75,8 @@ def test_a_person_is_forgotten_in_one_command(affectstream: Command, tmp_path: P
     gone, *others = [str(name) for (name,) in select(database, "SELECT person_id FROM person ORDER BY 1")]
     unknown = affectstream("forget", "nobody")
     assert (unknown.code, unknown.err.count("\n"), "nobody is called nobody" in unknown.err) == (2, 1, True)
+    empty = affectstream("forget", "")
+    assert (empty.code, empty.err.count("\n"), "a pseudonym is empty" in empty.err) == (2, 1, True)
     assert select(database, f"SELECT count(*) FROM observation WHERE person_id = '{gone}'") != [(0,)]
     done = affectstream("forget", gone)
     assert (done.code, done.err) == (0, "")

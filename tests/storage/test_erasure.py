@@ -26,6 +26,7 @@ from tests.storage.samples import (
     START,
     dead_letter,
     episode,
+    everything,
     observation,
     opened,
     person,
@@ -128,6 +129,18 @@ def test_whoever_is_not_known_is_named_and_nobody_is_forgotten(store: Store, url
         forget(store, GONE, "door-1.3")
     assert counts(url, GONE) == [20, 3, 1, 1]
     assert select(url, "SELECT count(*) FROM forgotten") == [(0,)]
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t\n"])
+def test_an_empty_name_is_nobody_and_whole_cameras_stay(store: Store, url: str, empty: str) -> None:
+    filled(store)
+    store.write(Rows(observations=[observation(90, person_id="")]))
+    before = everything(url)
+    for ask in (seen, forget):
+        with pytest.raises(InputError, match=r"a pseudonym is empty; .*; nobody was forgotten") as caught:
+            ask(store, GONE, empty)
+        assert caught.value.exit_code == 2
+    assert everything(url) == before
 
 
 def test_what_is_written_about_them_later_is_left_out(store: Store, url: str) -> None:

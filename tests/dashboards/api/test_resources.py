@@ -270,6 +270,17 @@ def test_a_person_is_forgotten_everywhere(url: str) -> None:
         assert (unknown.status_code, "nobody is called nobody" in problem(unknown)) == (404, True)
 
 
+def test_an_empty_name_forgets_nobody(url: str) -> None:
+    with serving(configured(url)) as looking:
+        looking.watch("door")
+        before = looking.get("/windows")
+        blank = looking.client.delete("/people/%20")
+        assert (blank.status_code, "a pseudonym is empty" in problem(blank)) == (404, True)
+        assert not looking.client.delete("/people/").is_success
+        assert before["items"]
+        assert looking.get("/windows") == before
+
+
 PERSONAL = ("/people", "/people/x", "/person-windows", "/episodes", "/now/people")
 
 
