@@ -50,7 +50,8 @@ _ADVICE: Final[tuple[tuple[set[str], list[list[str]], str], ...]] = (
     (
         {"42501"},
         [],
-        "the user may not do this; make it the owner: ALTER DATABASE {database} OWNER TO {user}",
+        "the user may not do this; as the owner of the database: affectstream db roles --apply, then "
+        "GRANT affectstream_writer TO {user} (affectstream_reader is for dashboards: it reads the views and no table)",
     ),
     (
         {"53100"},

@@ -2,7 +2,7 @@
 
 The owner makes the tables (whoever opened the database first). The writer stores rows, and has days made and dropped
 for it by functions that run with the owner's rights. The reader, for Grafana say, sees no raw table: not the addresses
-of the cameras, not the checkpoints, not the boxes of faces.
+of the cameras, not the checkpoints, not the boxes of faces. Our own commands read tables: they want a writer.
 """
 
 from collections.abc import Sequence
@@ -23,57 +23,89 @@ VIEWS: Final = (
 )
 MAKE_DAY: Final = "affectstream_make_day"
 DROP_DAY: Final = "affectstream_drop_day"
+_SCHEMA: Final = (
+    "SELECT CAST(CAST(relnamespace AS regnamespace) AS text) FROM pg_class WHERE oid = to_regclass('observation')"
+)
 
+# Whoever may make functions in the schema could plant one that fits a call better than the one that is meant, and it
+# would run with the owner's rights. So nothing is looked up there: types are exact, functions and tables have their
+# schema before their name.
 _MAKE_DAY: Final = """\
-CREATE OR REPLACE FUNCTION affectstream_make_day(day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path FROM CURRENT AS $$
-DECLARE name text := 'observation_' || to_char(day, 'YYYYMMDD');
+CREATE OR REPLACE FUNCTION {schema}.affectstream_make_day(day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at text := '{schema}';
+    name text := pg_catalog.format('observation_%s', pg_catalog.to_char(day::timestamp, 'YYYYMMDD'::text));
 BEGIN
-    IF to_regclass(name) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I (LIKE observation INCLUDING COMMENTS)', name);
-        EXECUTE format('ALTER TABLE observation ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-            name, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+    IF pg_catalog.to_regclass(pg_catalog.format('%s.%I', at, name)) IS NULL THEN
+        EXECUTE pg_catalog.format('CREATE TABLE %s.%I (LIKE %s.observation INCLUDING COMMENTS)', at, name, at);
+        EXECUTE pg_catalog.format(
+            'ALTER TABLE %s.observation ATTACH PARTITION %s.%I FOR VALUES FROM (%L) TO (%L)', at, at, name,
+            pg_catalog.format('%s 00:00+00', day::text), pg_catalog.format('%s 00:00+00', (day + 1)::text));
     END IF;
 END $$"""
 
 _DROP_DAY: Final = """\
-CREATE OR REPLACE FUNCTION affectstream_drop_day(day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION {schema}.affectstream_drop_day(day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE name text := pg_catalog.format('observation_%s', pg_catalog.to_char(day::timestamp, 'YYYYMMDD'::text));
 BEGIN
-    EXECUTE format('DROP TABLE IF EXISTS %I', 'observation_' || to_char(day, 'YYYYMMDD'));
+    EXECUTE pg_catalog.format('DROP TABLE IF EXISTS %s.%I', '{schema}', name);
 END $$"""
 
+_MAKE_ROLE: Final = """\
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} NOLOGIN; END IF;
+EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
 
-def roles_sql() -> list[str]:
-    """The statements that make the two roles, neither of which can log in: give them to users of your own."""
+
+def roles_sql(schema: str = "public") -> list[str]:
+    """The statements that make the two roles, neither of which can log in: give them to users of your own.
+
+    `schema` is the one that has the tables, quoted where SQL wants that.
+    """
     tables = ", ".join(sorted(metadata.tables))
     everything = f"{tables}, {VERSION_TABLE}"
     views = ", ".join(VIEWS)
     return [
-        *(
-            f"DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-            for role in (WRITER, READER)
-        ),
+        *(_MAKE_ROLE.format(role=role) for role in (WRITER, READER)),
+        f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",
+        f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}, {READER}",
         f"REVOKE ALL ON {everything}, {views} FROM PUBLIC, {WRITER}, {READER}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {WRITER}",
         f"GRANT SELECT ON {VERSION_TABLE} TO {WRITER}",
         f"GRANT SELECT ON {views} TO {WRITER}, {READER}",
-        *(_MAKE_DAY, _DROP_DAY),
-        *(f"REVOKE ALL ON FUNCTION {function}(date) FROM PUBLIC" for function in (MAKE_DAY, DROP_DAY)),
-        *(f"GRANT EXECUTE ON FUNCTION {function}(date) TO {WRITER}" for function in (MAKE_DAY, DROP_DAY)),
+        *(function.format(schema=schema) for function in (_MAKE_DAY, _DROP_DAY)),
+        *(f"REVOKE ALL ON FUNCTION {schema}.{function}(date) FROM PUBLIC" for function in (MAKE_DAY, DROP_DAY)),
+        *(f"GRANT EXECUTE ON FUNCTION {schema}.{function}(date) TO {WRITER}" for function in (MAKE_DAY, DROP_DAY)),
     ]
 
 
 def make_roles(store: Store) -> None:
-    """Makes the roles, or puts their rights in order. Raises InputError where the database has no roles."""
+    """Makes the roles, or puts their rights in order.
+
+    Raises InputError where the database has no roles, or where they are missing and the user may not make them.
+    """
     if not store.place.startswith("postgresql"):
         raise InputError("a SQLite file has no roles; give a postgresql:// address")
 
     def make(connection: Connection) -> None:
-        for statement in roles_sql():
+        _check_may_make(connection)
+        for statement in roles_sql(str(connection.scalar(text(_SCHEMA)))):
             connection.execute(text(statement.replace(":", "\\:")))
 
     store.transact(make)
+
+
+def _check_may_make(connection: Connection) -> None:
+    known = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
+    missing = [role for role in (WRITER, READER) if role not in known]
+    query = "SELECT rolname, rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    user, may = connection.execute(text(query)).one()
+    if missing and not may:
+        raise InputError(
+            f"{user} needs CREATEROLE to make {' and '.join(missing)}; as a superuser: ALTER ROLE {user} CREATEROLE"
+        )
 
 
 def make_days(store: Store, days: int) -> Sequence[str]:

@@ -189,7 +189,7 @@ def test_a_wrong_password_user_or_database_is_named(postgres: str) -> None:
     assert "the database does not exist; create it: createdb missing" in refusal(missing)
 
 
-def test_a_user_who_may_not_make_tables_is_told_how(postgres_url: str) -> None:
+def test_a_user_without_rights_is_told_how_to_get_them(postgres_url: str) -> None:
     engine = create_engine(choose(postgres_url).engine.url)
     with engine.begin() as connection:
         connection.execute(text("DROP ROLE IF EXISTS guest"))
@@ -197,7 +197,9 @@ def test_a_user_who_may_not_make_tables_is_told_how(postgres_url: str) -> None:
     engine.dispose()
     guest = make_url(postgres_url).set(username="guest")
     message = refusal(guest.render_as_string(hide_password=False))
-    assert f"make it the owner: ALTER DATABASE {guest.database} OWNER TO guest" in message
+    assert "as the owner of the database: affectstream db roles --apply, then GRANT affectstream_writer TO" in message
+    opened(postgres_url).close()
+    assert refusal(guest.render_as_string(hide_password=False)) == message
 
 
 def terminate(url: str) -> None:
