@@ -2,9 +2,10 @@
 
 import json
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
+from contracts.addresses import redact
 from contracts.settings import Settings
 
 HEADING = """\
@@ -13,12 +14,21 @@ HEADING = """\
 """
 
 
-def as_toml(settings: Settings) -> str:
-    """The settings as a TOML file that `load_settings` reads back; what is unset is commented out."""
-    return "\n".join(_lines(settings))
+SECRET: Final[Mapping[str, Callable[[str], str]]] = {
+    "storage.url": redact, "redis.url": redact, "live.token": lambda _: "***",
+}  # fmt: skip
+"""Settings that hold a password or are one, and what may be shown of them."""
 
 
-def _lines(settings: Settings) -> Iterator[str]:
+def as_toml(settings: Settings, *, secrets: bool = False) -> str:
+    """The settings as a TOML file; what is unset is commented out.
+
+    With `secrets`, `load_settings` reads the same back; without, the file may be shown to anybody.
+    """
+    return "\n".join(_lines(settings, secrets=secrets))
+
+
+def _lines(settings: Settings, *, secrets: bool) -> Iterator[str]:
     for section in Settings.model_fields:
         table = getattr(settings, section)
         yield f"# {table.__doc__}"
@@ -26,6 +36,8 @@ def _lines(settings: Settings) -> Iterator[str]:
         for key, field in type(table).model_fields.items():
             yield from (f"# {line}" for line in textwrap.wrap(field.description, 112))
             value = getattr(table, key)
+            if value is not None and not secrets and (shown := SECRET.get(f"{section}.{key}")):
+                value = shown(value)
             example = _toml(field.examples[0]) if field.examples else '""'
             yield f"# {key} = {example}" if value is None else f"{key} = {_toml(value)}"
         yield ""

@@ -66,8 +66,10 @@ def _from_file(file: Path | None, environment: Mapping[str, str]) -> Iterator[tu
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {path} is not valid TOML: {error}") from None
     for section, table in content.items():
-        if section not in Settings.model_fields or not isinstance(table, dict):
+        if section not in Settings.model_fields:
             raise SettingsError(f"{path}: {_unknown(section, Settings.model_fields)}")
+        if not isinstance(table, dict):
+            raise SettingsError(f"{path}: {section!r} must be a table; write [{section}], and its keys below")
         for name, value in table.items():
             yield str(path), f"{section}.{name}", value
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from contracts.emotions import EMOTIONS
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int | None, Field(ge=1, le=36_500)]
 
@@ -80,7 +81,7 @@ class AggregatorSettings(Section):
     hold: Seconds = Field(1.0, gt=0, description="the longest time that one observation stands for")
     lost_after: Seconds = Field(1.0, description="a face lost for less than this keeps its person")
     min_hits: int = Field(3, ge=1, description="observations before a face counts as a person")
-    stress_weights: dict[str, float] = Field(
+    stress_weights: dict[str, Weight] = Field(
         {"angry": 1.0, "disgust": 1.0, "fear": 1.0, "sad": 1.0},
         description="weight of each emotion in the stress score",
     )

@@ -1,5 +1,6 @@
 """Settings come from four places, the last one wins, and nothing wrong is taken quietly."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from contracts.describing import HEADING, as_toml
 from contracts.errors import SettingsError
 from contracts.loading import load_settings
+
+SECRETS = {
+    "storage.url": 'postgresql://me:geheim"@host/faces?password=geheim',
+    "redis.url": "rediss://:geheim@host:6379/0",
+    "live.token": "geheim-geheim-geheim",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +71,8 @@ def test_the_models_folder_has_a_short_name() -> None:
         ),
         ("[detectro]\nname = 'haar'", {}, {}, "affectstream.toml: unknown key 'detectro'; did you mean 'detector'?"),
         ("name = 'haar'", {}, {}, "affectstream.toml: unknown key 'name'"),
+        ("storage = 1", {}, {}, "affectstream.toml: 'storage' must be a table; write [storage], and its keys below"),
+        ("[[storage]]", {}, {}, "affectstream.toml: 'storage' must be a table; write [storage], and its keys below"),
         ("[detector", {}, {}, "affectstream.toml is not valid TOML"),
         ("", {"AFFECTSTREAM_DETECTOR_NAEM": "haar"}, {}, "AFFECTSTREAM_DETECTOR_NAME"),
         ("", {"AFFECTSTREAM_CONFIG": "nowhere.toml"}, {}, "no settings file nowhere.toml"),
@@ -72,6 +81,24 @@ def test_the_models_folder_has_a_short_name() -> None:
         ("[aggregator]\nwindows = [0]", {}, {}, "affectstream.toml: aggregator.windows.0: "),
         ("[aggregator]\nstress_off = 0.9", {}, {}, "stress_off must not be above stress_on"),
         ("[aggregator.stress_weights]\ngrumpy = 1", {}, {}, "stress_weights names no emotion: grumpy"),
+        (
+            "[aggregator.stress_weights]\nsad = nan",
+            {},
+            {},
+            "aggregator.stress_weights.sad: Input should be a finite number",
+        ),
+        (
+            "[aggregator.stress_weights]\nsad = inf",
+            {},
+            {},
+            "aggregator.stress_weights.sad: Input should be a finite number",
+        ),
+        (
+            "[aggregator.stress_weights]\nsad = -1",
+            {},
+            {},
+            "aggregator.stress_weights.sad: Input should be greater than",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(
@@ -92,5 +119,14 @@ def test_the_example_file_is_what_the_settings_command_prints() -> None:
 
 def test_settings_that_are_written_down_are_read_back() -> None:
     flags = {"models.folder": "/a b/ü", "aggregator.windows": [5], "detector.min_score": 0.25, "models.download": False}
-    settings = load_settings(None, {}, flags)
-    assert load_settings(write(as_toml(settings)), {}, {}) == settings
+    settings = load_settings(None, {}, flags | SECRETS)
+    assert load_settings(write(as_toml(settings, secrets=True)), {}, {}) == settings
+
+
+def test_what_is_shown_has_no_password_and_is_still_a_file() -> None:
+    shown = as_toml(load_settings(None, {}, SECRETS))
+    assert "geheim" not in shown
+    content = tomllib.loads(shown)
+    assert content["storage"]["url"] == "postgresql://***@host/faces?password=***"
+    assert content["redis"]["url"] == "rediss://***@host:6379/0"
+    assert content["live"]["token"] == "***"

@@ -127,6 +127,19 @@ def test_wrong_words_on_the_command_line_are_bad_input(affectstream: Command, ar
     assert said in one_line(affectstream(*arguments), 2)
 
 
+def test_the_settings_are_shown_without_passwords_unless_they_are_asked_for(
+    affectstream: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert affectstream("settings").err == ""
+    monkeypatch.setenv("AFFECTSTREAM_STORAGE_URL", "postgresql://me:geheim@host/faces")
+    shown = affectstream("settings")
+    assert (shown.code, shown.err.count("\n"), "--secrets" in shown.err) == (0, 1, True)
+    assert 'url = "postgresql://***@host/faces"' in shown.out
+    whole = affectstream("settings", "--secrets")
+    assert (whole.code, whole.err) == (0, "")
+    assert 'url = "postgresql://me:geheim@host/faces"' in whole.out
+
+
 def test_an_unknown_key_in_the_settings_file_is_named(affectstream: Command, tmp_path: Path) -> None:
     (tmp_path / "affectstream.toml").write_text("[detector]\nnmae = 'haar'\n")
     assert "affectstream.toml: unknown key 'detector.nmae'; did you mean 'detector.name'?" in one_line(
