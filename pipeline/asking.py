@@ -28,7 +28,7 @@ def open_history(settings: Settings) -> Store:
             f"there is no database {settings.storage.url.removeprefix('sqlite:///')} yet; `affectstream run SOURCE` "
             "makes it, --db names another"
         )
-    return open_store(settings.storage)
+    return open_store(settings.storage, reading=True)
 
 
 def refuse_people(settings: Settings, what: str) -> None:

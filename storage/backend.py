@@ -34,6 +34,10 @@ class Backend(ABC):
         """Raises StorageError where the database cannot be used, before anything in it is touched."""
 
     @abstractmethod
+    def check_server(self, connection: Connection) -> None:
+        """Raises StorageError for a server that is too old."""
+
+    @abstractmethod
     def lock_schema(self, connection: Connection) -> None:
         """Until the end of the transaction, nobody else makes or upgrades the tables."""
 

@@ -9,12 +9,15 @@ from storage.postgres import PostgresBackend
 from storage.sqlite import SqliteBackend
 
 
-def choose(url: str) -> Backend:
-    """The database that a setting names: a SQLAlchemy URL, or the path of a SQLite file."""
+def choose(url: str, *, reading: bool = False) -> Backend:
+    """The database that a setting names: a SQLAlchemy URL, or the path of a SQLite file.
+
+    Who is only `reading` may have a file that is read-only.
+    """
     if not url.strip():
         raise SettingsError("storage.url is empty; give a file such as affectstream.db, or postgresql://…")
     if "://" not in url:
-        return SqliteBackend(URL.create("sqlite", database=url))
+        return SqliteBackend(URL.create("sqlite", database=url), reading=reading)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -22,7 +25,7 @@ def choose(url: str) -> Backend:
         raise SettingsError("storage.url cannot be read; write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
     match parsed.drivername:
         case "sqlite" | "sqlite+pysqlite":
-            return SqliteBackend(parsed)
+            return SqliteBackend(parsed, reading=reading)
         case "postgresql" | "postgres" | "postgresql+psycopg2":
             return PostgresBackend(parsed.set(drivername="postgresql+psycopg2"))
         case other:

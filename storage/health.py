@@ -1,13 +1,11 @@
 """A look at a database, without touching it."""
 
-from sqlalchemy import inspect, text
-
 from contracts.errors import StorageError
 from contracts.settings import StorageSettings
+from storage.backend import Backend
 from storage.choosing import choose
-from storage.schema import HEAD, foreign, refuse_newer
+from storage.schema import HEAD, refuse_newer, version
 from storage.sqlite import SqliteBackend
-from storage.tables import VERSION_TABLE
 
 
 def look(settings: StorageSettings) -> str:
@@ -20,20 +18,23 @@ def look(settings: StorageSettings) -> str:
         backend.check()
         if isinstance(backend, SqliteBackend) and not backend.exists:
             return f"{backend.place}: not there yet; it is made when it is needed"
-        with backend.engine.connect() as connection:
-            tables = set(inspect(connection).get_table_names())
-            if VERSION_TABLE not in tables:
-                if tables:
-                    raise foreign(backend.place, tables)
-                return f"{backend.place}: empty; the tables are made when they are needed"
-            found = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
+        found = _version(backend)
     except backend.driver_errors as error:
         raise StorageError(backend.explain(error)) from error
     finally:
         backend.close()
+    if found is None:
+        return f"{backend.place}: empty; the tables are made when they are needed"
     refuse_newer(found, backend.place)
     older = "" if found == HEAD else f"; it is upgraded to {HEAD} when it is next used"
     return f"{backend.place}: schema {found}{older}"
+
+
+def _version(backend: Backend) -> str | None:
+    if isinstance(backend, SqliteBackend):
+        return backend.version()  # a connection of the engine would alter the file
+    with backend.engine.connect() as connection:
+        return version(connection, backend.place)
 
 
 def is_there(settings: StorageSettings) -> bool:

@@ -96,13 +96,15 @@ class PostgresBackend(Backend):
     def check(self) -> None:
         """Nothing to do: looking at a database on a server changes nothing in it."""
 
-    def lock_schema(self, connection: Connection) -> None:
+    def check_server(self, connection: Connection) -> None:
         found = connection.dialect.server_version_info or OLDEST
         if found < OLDEST:
             raise StorageError(
                 f"storage.url: {self.place} is PostgreSQL {found[0]}, which is too old; affectstream needs "
                 f"{OLDEST[0]} or later"
             )
+
+    def lock_schema(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
     def insert(self, table: Table) -> postgresql.Insert:

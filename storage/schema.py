@@ -32,19 +32,31 @@ def configuration() -> "Config":
     return config
 
 
-def prepare(connection: Connection, place: str) -> None:
-    """Makes or upgrades the tables, in the connection's transaction, which must hold the schema's lock.
+def version(connection: Connection, place: str) -> str | None:
+    """The schema that is there; None where there are no tables.
 
-    `place` is the database's name for messages.
+    `place` is the database's name for messages. Raises StorageError for another program's database.
     """
     tables = set(inspect(connection).get_table_names())
     if VERSION_TABLE in tables:
-        found = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
-        if found == HEAD:
-            return
-        refuse_newer(found, place)
-    elif tables:
+        found: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
+        return found
+    if tables:
         raise foreign(place, tables)
+    return None
+
+
+def ready(connection: Connection, place: str) -> bool:
+    """Whether the tables are today's. Raises StorageError where they never will be: newer ones, and other programs'."""
+    found = version(connection, place)
+    refuse_newer(found, place)
+    return found == HEAD
+
+
+def prepare(connection: Connection, place: str) -> None:
+    """Makes or upgrades the tables, in the connection's transaction, which must hold the schema's lock."""
+    if ready(connection, place):
+        return
     from alembic import command
 
     config = configuration()

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, StaticPool, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from contracts.errors import SettingsError, StorageError
 from contracts.rows import Observation
@@ -26,6 +27,9 @@ APPLICATION_ID: Final = 0x41664673  # "AfFs": tells the file apart from other pr
 BUSY_SECONDS: Final = 10.0
 SCRUB_BESIDES: Final = 2 << 30
 """Bytes of a file that is not rewritten while others use it: they wait for the end of it, a minute at most."""
+
+_LATER: Final = "affectstream_wal_later"
+"""Marks a connection that could not go to the write-ahead log, as somebody else was writing."""
 
 _INSERT: Final = (
     f"INSERT INTO observation ({', '.join(OBSERVATION_COLUMNS)}) "  # noqa: S608
@@ -48,7 +52,7 @@ _ADVICE: Final = {
 class SqliteBackend(Backend):
     """A file, or with no name a database in memory."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, reading: bool = False) -> None:
         if url.host:
             raise SettingsError(f"storage.url: write sqlite:///{url.host} with three slashes, or the bare path")
         name = url.database or ""
@@ -56,10 +60,11 @@ class SqliteBackend(Backend):
             raise SettingsError("storage.url: give the path of the SQLite file, not a file: address")
         memory = name in {"", ":memory:"}
         self._file = None if memory else Path(name).expanduser()
+        self._read_only = reading and self.exists and _unwritable(Path(name).expanduser()) is not None
+        self._altered = False
         self.engine = create_engine(
             URL.create("sqlite", database=None if self._file is None else str(self._file)),
-            # We begin and end transactions ourselves: the driver would leave DDL outside them.
-            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
+            creator=self._connect,
             **({"poolclass": StaticPool} if memory else {}),
         )
         event.listen(self.engine, "connect", self._configure)
@@ -87,45 +92,60 @@ class SqliteBackend(Backend):
         if self._file.is_dir():
             raise StorageError(f"{self.place} is a folder; give the path of a file in it")
         if self._file.exists() and self._file.stat().st_size:
-            self._check_owner(self._file)
-        # Asked of the system, since SQLite opens such a file without a word and fails later.
-        if self._file.exists() and not os.access(self._file, os.W_OK):
-            raise StorageError(f"{self.place} is read-only; make it writable, or choose another file")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise StorageError(f"the folder of {self.place} is read-only; make it writable, or choose another")
+            self._check_owner()
+        if not self._read_only and (fault := _unwritable(self._file)):
+            raise StorageError(fault)
 
-    def _check_owner(self, file: Path) -> None:
-        """Looks without touching: opening a file for writing alters it."""
-        address = f"file:{quote(str(file.absolute()))}?mode=ro"
+    def version(self) -> str | None:
+        """The schema in the file, which must exist; None where it has no tables. Leaves every byte as it is."""
+        return self._look()[2]
+
+    def _check_owner(self) -> None:
+        mark, tables, version = self._look()
+        if mark not in {0, APPLICATION_ID} or (tables and VERSION_TABLE not in tables):
+            raise foreign(self.place, tables)
+        refuse_newer(version, self.place)
+
+    def _look(self) -> tuple[int, set[str], str | None]:
+        """Whose the file is, its tables and their version; without touching: opening it for writing alters it."""
         try:
-            with closing(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)) as connection:
+            with closing(sqlite3.connect(self._address(), uri=True, timeout=BUSY_SECONDS)) as connection:
                 (mark,) = connection.execute("PRAGMA application_id").fetchone()
                 tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
                 versions = f"SELECT max(version_num) FROM {VERSION_TABLE}"  # noqa: S608
                 version = connection.execute(versions).fetchone()[0] if VERSION_TABLE in tables else None
         except sqlite3.Error as error:
             raise StorageError(self.explain(error)) from error
-        if mark not in {0, APPLICATION_ID} or (tables and VERSION_TABLE not in tables):
-            raise foreign(self.place, tables)
-        refuse_newer(version, self.place)
+        return mark, tables, version
 
-    def _configure(self, connection: sqlite3.Connection, _record: Any) -> None:
-        if self._file is None:
+    def _address(self) -> str:
+        """The file, to read only."""
+        return f"file:{quote(str(Path(self.place).absolute()))}?mode=ro"
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self._address() if self._read_only else str(self._file or ":memory:"), uri=self._read_only,
+            # We begin and end transactions ourselves: the driver would leave DDL outside them.
+            isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False,
+        )  # fmt: skip
+
+    def _configure(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        if self._file is None or self._read_only:
             return
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                break
-            except sqlite3.OperationalError as error:
-                # SQLite does not itself wait here when another process is switching the mode.
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    connection.close()
-                    raise
-                time.sleep(0.02)
+        self._altered = True
+        try:
+            _to_wal(connection, 0)
+        except sqlite3.Error as error:
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                connection.close()
+                raise
+            record.info[_LATER] = True  # who only reads need not wait until somebody who writes is done
         # With the write-ahead log this can lose the last moments in a power cut, and never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted is written over
+
+    def check_server(self, connection: Connection) -> None:
+        """Nothing to do: SQLite comes with Python."""
 
     def lock_schema(self, connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")  # BEGIN IMMEDIATE is the lock
@@ -181,7 +201,7 @@ class SqliteBackend(Backend):
         return _ADVICE.get(code, "{place} refused: {said}").format(place=self.place, said=first_line(cause))
 
     def close(self) -> None:
-        if self._file is not None and self._file.exists():
+        if self._altered and self._file is not None and self._file.exists():
             # Back to one plain file, which can be read on read-only media too. Not possible while others have it
             # open, and not on a full disk; then it stays as it is.
             with suppress(*self.driver_errors):
@@ -193,10 +213,40 @@ class SqliteBackend(Backend):
         super().close()
 
 
+def _unwritable(file: Path) -> str | None:
+    """What keeps the file from being written, and what to do. SQLite opens it without a word and fails later."""
+    if file.exists() and not os.access(file, os.W_OK):
+        return f"{file} is read-only; make it writable, or choose another file"
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        return f"the folder of {file} is read-only; make it writable, or choose another"
+    return None
+
+
 def _begin(connection: Connection) -> None:
     # A writer takes its lock at once: one that read first and then wants to write would not be waited for.
     write = connection.get_execution_options().get("affectstream_write", False)
+    if write and _LATER in connection.info:
+        _to_wal(cast(sqlite3.Connection, connection.connection.driver_connection), BUSY_SECONDS)
+        del connection.info[_LATER]
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _to_wal(connection: sqlite3.Connection, seconds: float) -> None:
+    """Goes to the write-ahead log, and tries for so long while others are in the way."""
+    deadline = time.monotonic() + seconds
+    # SQLite itself does not wait here when another process is switching the mode.
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.02)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
 
 
 def _alone(cursor: DBAPICursor) -> bool:

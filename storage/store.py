@@ -17,7 +17,7 @@ from storage import queries
 from storage.checkpoints import Checkpoint, cameras_with_checkpoints, read_checkpoints, write_with_checkpoints
 from storage.choosing import choose
 from storage.queries import PersonSummary, RunTotals
-from storage.schema import prepare
+from storage.schema import prepare, ready
 from storage.write import write_rows, write_run
 
 T = TypeVar("T")
@@ -31,14 +31,19 @@ _log: Final = logging.getLogger(__name__)
 class Store:
     """Reads and writes. Every write may be repeated; one that fails leaves nothing behind. Threads may share it."""
 
-    def __init__(self, settings: StorageSettings, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
-        self._backend = choose(settings.url)
+    def __init__(
+        self, settings: StorageSettings, retry_seconds: Sequence[float] = RETRY_SECONDS, *, reading: bool = False
+    ) -> None:
+        """Who is only `reading` gets along with a file that may not be written to, if its tables are today's."""
+        self._backend = choose(settings.url, reading=reading)
         self._writer = self._backend.engine.execution_options(affectstream_write=True)
         self._retry_seconds = tuple(retry_seconds)
         self._backend.check()
         try:
             # Not tried again: who starts a program with the wrong address wants to know at once.
-            self._attempt(self._prepare, write=True)
+            # Looked at first, as who only reads need not wait until somebody who writes is done.
+            if not self._attempt(self._ready, write=False):
+                self._attempt(self._prepare, write=True)
         except BaseException:
             self._backend.engine.dispose()
             raise
@@ -144,6 +149,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ready(self, connection: Connection) -> bool:
+        self._backend.check_server(connection)
+        return ready(connection, self.place)
 
     def _prepare(self, connection: Connection) -> None:
         self._backend.lock_schema(connection)

@@ -8,6 +8,7 @@ import pytest
 from contracts.settings import Settings
 from pipeline.doctor import Finding, examine
 from storage import open_store
+from storage.health import is_there
 from tests.pipeline.conftest import Command
 from tests.services.kafka import MockCluster
 from tests.services.postgres import MISSING, PASSWORD, postgres_programs, postgres_server
@@ -97,6 +98,18 @@ def test_a_file_does_for_one_process_and_not_for_workers(tmp_path: Path) -> None
     assert found("workers' database", storage=storage).verdict == "broken"
     (tmp_path / "a.db").write_text("no database " * 100)
     assert found("database", storage=storage).verdict == "broken"
+
+
+def test_a_look_at_a_file_leaves_every_byte_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    storage: dict[str, object] = {"url": str(file)}
+    settings = Settings.model_validate({"storage": storage})
+    open_store(settings.storage).close()
+    before = (file.read_bytes(), file.stat().st_mtime_ns)
+    assert "schema 00" in found("database", storage=storage).found
+    assert is_there(settings.storage)
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == before
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_redis_is_looked_at(redis: RedisServer) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy import create_engine, make_url, text
 
 from contracts.errors import SettingsError, StorageError
 from contracts.rows import Rows
+from contracts.settings import StorageSettings
 from storage import sqlite
 from storage.choosing import choose
+from storage.store import Store
 from tests.services.disks import small_disk, unwritable
 from tests.services.postgres import PASSWORD
 from tests.storage.samples import everything, observation, opened, run, select, some_rows
@@ -120,15 +122,54 @@ def test_a_disk_that_is_full_from_the_start_says_so(tmp_path: Path) -> None:
 def test_a_locked_database_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     file = tmp_path / "a.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked by another program" in refusal(str(file))  # there are no tables yet
     with opened(str(file)) as store, closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert "is locked by another program" in refusal(str(file))
         with pytest.raises(StorageError, match="is locked by another program"):
             store.write(some_rows())
         assert store.runs() == []  # readers are not locked out
         other.execute("COMMIT")
         store.write(some_rows())
     assert count(file) == 50
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_use: bool) -> None:
+    file = tmp_path / "a.db"
+    with opened(str(file)) as store:
+        store.write(some_rows())
+        if not in_use:
+            store.close()  # a file at rest, without a write-ahead log
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            with opened(str(file)) as reader:
+                assert len(reader.people(["door-1"])) == 1
+                assert time.monotonic() - started < 5
+                monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+                if not in_use:
+                    with pytest.raises(StorageError, match="is locked by another program"):
+                        reader.write(some_rows(50))
+                other.execute("COMMIT")
+                reader.write(some_rows(50))
+    assert count(file) == 100
+
+
+def test_who_only_reads_gets_along_with_a_read_only_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    with opened(str(file)) as store:
+        store.write(some_rows())
+    with unwritable(file), Store(StorageSettings(url=str(file)), reading=True) as reader:
+        assert len(reader.people(["door-1"])) == 1
+        with pytest.raises(StorageError, match="is read-only; make it and its folder writable"):
+            reader.write(some_rows(50))
+    with small_disk(tmp_path / "disk") as folder:
+        shutil.copy(file, folder)
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        with Store(StorageSettings(url=str(folder / "a.db")), reading=True) as reader:
+            assert len(reader.people(["door-1"])) == 1
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
