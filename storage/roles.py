@@ -24,7 +24,8 @@ VIEWS: Final = (
 MAKE_DAY: Final = "affectstream_make_day"
 DROP_DAY: Final = "affectstream_drop_day"
 _SCHEMA: Final = (
-    "SELECT CAST(CAST(relnamespace AS regnamespace) AS text) FROM pg_class WHERE oid = to_regclass('observation')"
+    "SELECT CAST(CAST(relnamespace AS regnamespace) AS text) FROM pg_catalog.pg_class "
+    "WHERE oid = CAST(pg_catalog.to_regclass('observation') AS oid)"
 )
 
 # Whoever may make functions in the schema could plant one that fits a call better than the one that is meant, and it
@@ -58,6 +59,17 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
 
+_OWNER: Final = """\
+DO $$
+DECLARE owner text := (SELECT pg_catalog.pg_get_userbyid(relowner) FROM pg_catalog.pg_class
+    WHERE oid = pg_catalog.to_regclass('{schema}.observation')::oid);
+BEGIN
+    EXECUTE pg_catalog.format('GRANT CREATE ON SCHEMA {schema} TO %I', owner);
+    EXECUTE pg_catalog.format('ALTER FUNCTION {schema}.affectstream_make_day(date) OWNER TO %I', owner);
+    EXECUTE pg_catalog.format('ALTER FUNCTION {schema}.affectstream_drop_day(date) OWNER TO %I', owner);
+END $$"""
+"""For who owns the tables, where a superuser makes the roles: the functions run with no more rights than it takes."""
+
 
 def roles_sql(schema: str = "public") -> list[str]:
     """The statements that make the two roles, neither of which can log in: give them to users of your own.
@@ -75,7 +87,7 @@ def roles_sql(schema: str = "public") -> list[str]:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {WRITER}",
         f"GRANT SELECT ON {VERSION_TABLE} TO {WRITER}",
         f"GRANT SELECT ON {views} TO {WRITER}, {READER}",
-        *(function.format(schema=schema) for function in (_MAKE_DAY, _DROP_DAY)),
+        *(function.format(schema=schema) for function in (_MAKE_DAY, _DROP_DAY, _OWNER)),
         *(f"REVOKE ALL ON FUNCTION {schema}.{function}(date) FROM PUBLIC" for function in (MAKE_DAY, DROP_DAY)),
         *(f"GRANT EXECUTE ON FUNCTION {schema}.{function}(date) TO {WRITER}" for function in (MAKE_DAY, DROP_DAY)),
     ]

@@ -97,6 +97,8 @@ def test_what_others_plant_in_the_schema_does_not_run_with_the_owners_rights(
         for left, right in (("text", "date"), ("date", "text")):
             glue = f"LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.glue"
             connection.execute(text(f"CREATE OPERATOR public.|| ({glue})"))
+    with opened(postgres_url) as store:
+        make_roles(store)
     with opened(login(WRITER)) as store:
         store.write(Rows(observations=[observation(captured_at=START + 3 * DAY)]))
         assert store.drop_day(store.days()[0]) == 1
@@ -111,6 +113,24 @@ def test_nobody_but_the_owner_may_make_anything_in_the_schema(login: Callable[[s
     for role in (WRITER, READER):
         with pytest.raises(ProgrammingError, match="permission denied for schema public"), changing(login(role)) as one:
             one.execute(text("CREATE TABLE mine (id integer)"))
+
+
+def test_who_owns_the_tables_owns_the_functions_and_may_make_other_tables(postgres_url: str) -> None:
+    parsed = make_url(postgres_url)
+    name = f"owner_of_{parsed.database}"
+    with changing(postgres_url) as connection:
+        connection.execute(text("GRANT CREATE ON SCHEMA public TO PUBLIC"))
+        connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'of-the-tests'"))
+    url = parsed.set(username=name, password="of-the-tests").render_as_string(hide_password=False)
+    opened(url).close()
+    with opened(postgres_url) as store:
+        make_roles(store)
+    with opened(url) as store:
+        assert len(make_days(store, 2)) == 2
+    with changing(url) as connection:
+        connection.execute(text("CREATE TABLE of_the_next_version (id integer)"))
+    owners = "SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE proname LIKE 'affectstream%day'"
+    assert select(postgres_url, owners) == [(name,)]
 
 
 def test_tables_in_a_schema_of_their_own_have_their_functions_there(postgres_url: str) -> None:
