@@ -43,7 +43,9 @@ def learn(examples: Examples, run: Run, folder: Path, report: Callable[[Any], No
 
     begun, finished = Checkpoints(folder), (folder / CARD_FILE).exists()
     if begun or finished:
-        was = msgspec.structs.replace(read_run(folder), made_with=run.made_with, command=run.command)
+        was = msgspec.structs.replace(
+            read_run(folder), made_with=run.made_with, contents=run.contents, command=run.command
+        )
         if was != run:
             raise InputError(f"{folder} holds a training of something else: name another folder")
     if not finished:

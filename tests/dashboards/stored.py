@@ -33,16 +33,20 @@ working_width = 320
 
 
 def fill(url: str, folder: Path) -> None:
-    """Watches the built-in scene as camera QUOTED; PLAIN saw the same, and gave up a frame."""
+    """The built-in scene as camera QUOTED saw it, named before names were checked; PLAIN saw the same, but a frame."""
     config = folder / "low.toml"
     config.write_text(SETTINGS)
-    options = ["--camera", QUOTED, "--detector", "haar", "--start", START.isoformat(), "--db", url, "--json"]
+    options = ["--camera", "left", "--detector", "haar", "--start", START.isoformat(), "--db", url, "--json"]
     command = [sys.executable, "-m", "pipeline", "--config", str(config), "run", "demo", *options]
     subprocess.run(command, check=True, capture_output=True, timeout=280)
     with open_store(StorageSettings(url=url)) as store:
         run_id = store.runs()[0].run_id
     engine = engine_of(url)
     with engine.begin() as connection:
+        connection.execute(text("INSERT INTO camera SELECT :name, created_at FROM camera"), {"name": QUOTED})
+        for table in ("run", "person", "observation", "window_stat", "stress_episode"):
+            connection.execute(text(f"UPDATE {table} SET camera_id = :name"), {"name": QUOTED})
+        connection.execute(text("DELETE FROM camera WHERE camera_id = 'left'"))
         for table in ("camera", "run", "person", "observation", "window_stat", "stress_episode"):
             values = ", ".join(_twin(column.name, run_id) for column in metadata.tables[table].columns)
             connection.execute(text(f"INSERT INTO {table} SELECT {values} FROM {table}"))
