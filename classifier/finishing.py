@@ -103,7 +103,7 @@ def _card(
         + (few if len(recipe.classes) < len(EMOTIONS) else ""),
         limits=(LIMITS if FER2013 in heads else []) + EVERY_LIMITS
         + ([few.strip()] if len(recipe.classes) < len(EMOTIONS) else []),
-        licence=LICENCE if FER2013 in heads else "whatever you say: it is yours, as far as the pictures are",
+        licence=LICENCE if FER2013 in heads else "not chosen yet: it is the owner's to choose",
     )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def untrained(name: str, folder: Path, *, classes: tuple[str, ...] = EMOTIONS, *
     card = describe(
         model, folder, name, {"labels": Head(meaning="untrained", classes=classes)},
         Training(command="-", data="-", images=0, epochs=0, seconds=0, device="-"),
-        accuracy={}, accuracy_note="untrained", limits=["Untrained: it knows nothing."], licence="none is needed",
+        accuracy={}, accuracy_note="untrained", limits=["Untrained: it knows nothing."], licence="-",
     )  # fmt: skip
     write_card(folder, card)
     return card

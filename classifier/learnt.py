@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.datasets import Examples, Mask
+from contracts.errors import ModelError
 
 LEARNT_FILE: Final = "learnt.npy"
 
@@ -18,11 +19,16 @@ def write_learnt(folder: Path, learnt: Examples) -> None:
 
 
 def learnt_by(folder: Path, examples: Examples) -> Mask:
-    """bool[N]: which of these the model has learnt from; none where its folder does not say."""
+    """bool[N]: which of these the model has learnt from; none where its folder does not say.
+
+    Raises ModelError where what it says cannot be read.
+    """
     try:
         known = np.load(folder / LEARNT_FILE)
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return np.zeros(len(examples), bool)
+    except (OSError, ValueError, EOFError) as error:
+        raise ModelError(f"{folder / LEARNT_FILE} is damaged: {str(error).splitlines()[0]}") from None
     return np.isin(_digests(examples), known)
 
 

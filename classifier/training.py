@@ -72,7 +72,6 @@ def train(
     """
     recipe, checkpoints = run.recipe, Checkpoints(folder)
     _check(folder, checkpoints, resume)
-    make_folder(folder)
     digest = contents(examples)
     if resume and run.contents not in ("", digest):
         raise InputError(f"{run.data} has other pictures or labels than this training began with")
@@ -85,6 +84,7 @@ def train(
         raise InputError(f"{data} has {len(training)} usable training images, fewer than one batch")
     if len(run.teachers) > recipe.batch_size:
         raise InputError(f"{len(run.teachers)} teachers cannot share batches of {recipe.batch_size} pictures")
+    make_folder(folder)
     keras.utils.set_random_seed(recipe.seed)
     state = checkpoints.state() if resume else State()
     network, begun = _network(run, heads, checkpoints.network(state.epoch) if resume else None)

@@ -208,10 +208,9 @@ def evaluate(
     if report is not None:
         make_folder(report)
     examples = labelled(data)
-    if split == "train" or choose_split(examples, split) == "all":
-        learnt = int(learnt_by(folder, examples.of(choose_split(examples, split))).sum())
-        if learnt:
-            note(f"{folder.name} has learnt from {learnt:,} of these pictures: its accuracy on others is lower")
+    split = choose_split(examples, split)
+    if learnt := int(learnt_by(folder, examples.of(split)).sum()):
+        note(f"{folder.name} has learnt from {learnt:,} of these pictures: its accuracy on others is lower")
     with counting("measuring") as told:
         found, answers = measure(folder, examples, split, head=head, among=among, robustness=robustness, report=told)
     if report is not None:
@@ -223,7 +222,7 @@ def evaluate(
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:
-        _show(found, f"{folder.name} on {data.name}, {choose_split(examples, split)}")
+        _show(found, f"{folder.name} on {data.name}, {split}")
 
 
 def _show(found: Any, title: str) -> None:

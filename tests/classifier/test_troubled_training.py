@@ -15,7 +15,7 @@ from classifier.finishing import untrained
 from classifier.folders import bundled
 from classifier.learnt import contents, learnt_by
 from classifier.recipe import Distillation, Phase
-from contracts.errors import InputError
+from contracts.errors import InputError, ModelError
 from tests.classifier.making import QUICK, stripes, with_phases, write_tree
 from tests.classifier.test_training import Stopped, train
 
@@ -72,6 +72,7 @@ def test_data_with_nothing_to_test_on_is_refused_before_anything_is_learnt(tmp_p
     tree = datasets.load(write_tree(tmp_path / "tree", {"anger": 2, "happy": 2}))
     with pytest.raises(InputError, match="stripes has no picture to test on"):
         train(tmp_path / "a", BRIEF, tree)
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_training_goes_on_with_the_data_that_it_began_with_alone(tmp_path: Path) -> None:
@@ -149,3 +150,6 @@ def test_who_measures_a_model_on_what_it_was_made_of_is_told_what_it_has_learnt(
     assert measured.accuracy_without_twins == pytest.approx(right[~known].mean())
     everything, _ = evaluation.measure(tmp_path / "a", tree.where(known))
     assert everything.accuracy_without_twins is None
+    (tmp_path / "a" / "learnt.npy").write_bytes(b"cut off")
+    with pytest.raises(ModelError, match=r"learnt\.npy is damaged"):
+        learnt_by(tmp_path / "a", tree)

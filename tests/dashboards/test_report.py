@@ -1,8 +1,7 @@
 """The page of a day says what is stored, to everybody, and needs nothing but itself."""
 
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from functools import partial
@@ -26,12 +25,8 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def utc(in_zone: Callable[[str], None]) -> None:
+    in_zone("UTC")
 
 
 def day_of(number: int, people: int, **changes: Any) -> Rows:

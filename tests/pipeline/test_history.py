@@ -7,8 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,12 +45,8 @@ VIEWS = {
 
 
 @pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def utc(in_zone: Callable[[str], None]) -> None:
+    in_zone("UTC")
 
 
 @pytest.fixture(scope="module")
@@ -244,10 +239,9 @@ def test_where_there_is_nothing_it_is_said_when_there_was_something(affectstream
 
 @pytest.mark.parametrize(("day", "shown"), [("2026-09-05", "00:00 23:45"), ("2026-09-06", "01:00 23:45")])
 def test_a_days_report_has_all_of_a_day_whose_midnight_does_not_exist(
-    affectstream: Command, monkeypatch: pytest.MonkeyPatch, day: str, shown: str
+    affectstream: Command, in_zone: Callable[[str], None], day: str, shown: str
 ) -> None:
-    monkeypatch.setenv("TZ", "America/Santiago")  # the clocks go from 24:00 of the 5th to 1:00
-    time.tzset()
+    in_zone("America/Santiago")  # the clocks go from 24:00 of the 5th to 1:00
     first = int(datetime(2026, 9, 5, 3, 45, tzinfo=UTC).timestamp()) * SECOND
     quarters = [first + number * 900 * SECOND for number in range(49 * 4)]
     with opened("sqlite:///affectstream.db") as store:

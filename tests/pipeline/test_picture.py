@@ -1,8 +1,7 @@
 """Pictures of what is stored, in the machine's zone."""
 
 import io
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,12 +13,8 @@ MEAN = (0.125, 0.125, 0.125, 0.25, 0.125, 0.125, 0.125)
 
 
 @pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def berlin(in_zone: Callable[[str], None]) -> None:
+    in_zone("Europe/Berlin")
 
 
 def at(start: datetime) -> CameraWindow:

@@ -1,7 +1,6 @@
 """Times as people write them, in a zone whose clocks are put forward and back."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,12 +12,8 @@ NOW = datetime(2026, 7, 22, 10, 34, 56, tzinfo=UTC)  # a Wednesday, 12:34:56 in 
 
 
 @pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def berlin(in_zone: Callable[[str], None]) -> None:
+    in_zone("Europe/Berlin")
 
 
 def local(text: str) -> datetime:
@@ -145,10 +140,9 @@ def test_a_moment_is_no_day() -> None:
     ],
 )
 def test_days_follow_each_other_without_gap_or_overlap_wherever_clocks_change_at_midnight(
-    zone: str, days: tuple[str, ...], lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    zone: str, days: tuple[str, ...], lengths: tuple[int, ...], in_zone: Callable[[str], None]
 ) -> None:
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
+    in_zone(zone)
     spans = [day_of(day, NOW) for day in days]
     assert [(end - begin) / timedelta(hours=1) for begin, end in spans] == list(lengths)
     assert [end for _, end in spans[:-1]] == [begin for begin, _ in spans[1:]]
