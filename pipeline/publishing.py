@@ -127,15 +127,16 @@ class Publisher:
     def _may(self, pressure: "_Pressure", *, live: bool) -> bool:
         if pressure.waiting >= self._link.settings.backlog:
             return False
-        untaken = len(self._ids) == UNTAKEN and self._ids[0] > pressure.taken
+        # Not by what was taken last: what a Redis has lost is never taken.
+        untaken = len(self._ids) == UNTAKEN and pressure.first is not None and self._ids[0] >= pressure.first
         return not (live and (untaken or pressure.age > STALE))
 
     def _pressure(self) -> "_Pressure":
         def work(redis: Redis) -> Any:
             return redis.eval(scripts.PRESSURE, len(self._streams), *self._streams)
 
-        waiting, age, taken = self._link.patiently(work)
-        return _Pressure(int(waiting), int(age) / 1000, _id(taken))
+        waiting, age, first = self._link.patiently(work)
+        return _Pressure(int(waiting), int(age) / 1000, _id(first) if first else None)
 
     def _running(self) -> Progress:
         if self._now is None:
@@ -164,7 +165,7 @@ class _Pressure(NamedTuple):
 
     waiting: int
     age: float  # seconds that the first entry which nobody has taken has waited
-    taken: tuple[int, int]  # the latest frame that was taken
+    first: tuple[int, int] | None  # the first frame that nobody has taken
 
 
 def _id(text: bytes) -> tuple[int, int]:

@@ -101,7 +101,7 @@ another publisher now; how many entries of the shard wait; and the id of the las
 PRESSURE: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local waiting, age, taken = 0, 0, {}
+local waiting, age, first = 0, 0, ''
 for i, stream in ipairs(KEYS) do
   waiting = waiting + redis.call('XLEN', stream)
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
@@ -115,17 +115,19 @@ for i, stream in ipairs(KEYS) do
       end
     end
   end
-  taken[i] = last
   local head = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)
   if head[1] then
     age = math.max(age, now - tonumber(string.match(head[1][1], '^%d+')))
+    if i == 1 then
+      first = head[1][1]
+    end
   end
 end
-return {waiting, age, taken[1]}
+return {waiting, age, first}
 """
-"""How many entries of a shard wait, for how many ms the first that nobody has taken, and the last id that was taken.
+"""How many entries of a shard wait, and the first that nobody has taken: for how many ms it has waited, and its id.
 
-Keys: streams; the last id is that of the first stream. Entries are taken in the order of their ids.
+Keys: streams; the id is that of the first stream, empty where all are taken. Entries are taken in the order of ids.
 """
 
 RETRY: Final = """

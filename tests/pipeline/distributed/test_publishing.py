@@ -113,6 +113,20 @@ def test_a_recording_waits_for_room_and_a_camera_waits_while_anything_grows_stal
     link.close()
 
 
+def test_a_camera_goes_on_when_redis_has_lost_what_nobody_had_taken(link: Link, redis: "Redis") -> None:
+    publisher = Publisher(link, "cam")
+    publisher.begin(started(live=True))
+    for seq in range(3):
+        publisher.frame(frame(seq))
+    redis.flushall()  # as a restart without a log does
+    soon = time.monotonic() + 2
+    assert publisher.room(live=True, give_up=lambda: time.monotonic() > soon)
+    publisher.frame(frame(3))
+    reader = consumer(link)
+    assert [entry.open(FrameMessage).seq for entry in reader.read(10, 0.1)] == [3]
+    leave(reader)
+
+
 # Dead letters
 
 
