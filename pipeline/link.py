@@ -124,7 +124,8 @@ class Link:
                 "set it to noeviction"
             )
         key, ours = f"{self.settings.prefix}:shards", self.settings.shards
-        redis.set(key, ours, nx=True)
+        if not redis.exists(key):  # a Redis that is full refuses to set anything
+            redis.set(key, ours, nx=True)
         theirs: Any = redis.get(key)
         if theirs is not None and int(theirs) != ours:
             raise SettingsError(

@@ -2,6 +2,20 @@
 
 from typing import Final
 
+MAKE_GROUP: Final = """
+redis.call('XDEL', KEYS[1], '0-0')
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if made.err and not string.find(made.err, '^BUSYGROUP') then
+  return made
+end
+return 1
+"""
+"""Makes a stream and its group where they are missing. Keys: stream. Arguments: group.
+
+It deletes first, if nothing: where memory is full, Redis refuses to begin, but never stops half-way, and it is the
+group's workers that make room.
+"""
+
 SETTLE: Final = """
 local stream, group, id = KEYS[1], ARGV[1], ARGV[2]
 if redis.call('XACK', stream, group, id) == 0 then

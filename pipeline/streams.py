@@ -261,11 +261,7 @@ class Consumer:
 
     def _make_groups(self, redis: Redis) -> None:
         for stream in self._streams:
-            try:
-                redis.xgroup_create(stream, self.stage, "0", mkstream=True)
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+            redis.eval(scripts.MAKE_GROUP, 1, stream, self.stage)
 
     def _read(self, redis: Redis, count: int, wait: float) -> list[Entry]:
         # Until the reply is here, it may be lost on its way: the entries are ours then, and we do not know them.

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from contracts.errors import SettingsError, TransportError
 from contracts.messages import FrameMessage
@@ -21,6 +22,7 @@ from tests.pipeline.distributed.redis_side import (
     link_to,
     redis_settings,
     started,
+    stream,
 )  # fmt: skip
 from tests.services.redis import MISSING, RedisServer, redis_program, redis_server
 
@@ -76,6 +78,33 @@ def test_another_number_of_shards_is_refused(link: Link, server: RedisServer) ->
     other = link_to(redis_settings(server, shards=3))
     with pytest.raises(SettingsError, match=r"redis\.shards is 3 here but 2"):
         other.open()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["workers that were there before", "the first of their stage"])
+def test_workers_start_where_redis_is_full_and_make_room(
+    server: RedisServer, settings: RedisSettings, redis: "Redis", link: Link, *, known: bool
+) -> None:
+    if known:
+        leave(consumer(link))
+    publisher = Publisher(link, "cam")
+    publisher.begin(started())
+    redis.config_set("maxmemory", "1mb")
+    stop, said = threading.Event(), list[str]()
+    giving_up = threading.Timer(5, stop.set)
+    giving_up.start()
+    try:
+        late = link_to(settings, said, stop)
+        late.open()
+        worker = consumer(late)
+        (entry,) = worker.read(1, 0.1)
+        worker.settle([Outcome(entry=entry, successor=entry.open(FrameMessage))])
+        leave(worker)
+        late.close()
+    finally:
+        giving_up.cancel()
+        redis.config_set("maxmemory", "0")
+    assert not said
+    assert leftovers(redis, settings) == {stream(settings, "faces"): (1, 0)}
 
 
 def test_a_url_that_is_none_is_refused_without_its_password() -> None:
