@@ -26,6 +26,8 @@ STALE: Final = 0.25
 """Seconds that any frame of the shard may have waited untouched; beyond, live cameras skip."""
 UNTAKEN: Final = 2
 """Frames of a live camera that may wait untouched: one while the next worker is about to take the other."""
+STOPPED_KEPT: Final = 8
+"""Recordings of one camera that were stopped and can be gone on with."""
 FIRST_LOOK, LONGEST_LOOK = 0.004, 0.05
 """Seconds between looks whether there is room."""
 
@@ -43,6 +45,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     latest: int = 0  # event time of the last frame
     dropped: int = 0
     ended: bool = False
+    stopped: tuple["Progress", ...] = ()  # recordings that were not published to their end before it, the latest last
 
 
 class Publisher:
@@ -68,11 +71,17 @@ class Publisher:
         self._packed = packed or b""
         return wire.decode(packed, Progress) if packed else None
 
-    def begin(self, started: RunStarted) -> Progress:
-        """Begins a run, or goes on with it if it is the camera's latest; the progress says from where.
+    def unfinished(self) -> list[str]:
+        """The runs that can be gone on with, the latest first."""
+        last = self.last()
+        known = (last, *reversed(last.stopped)) if last is not None else ()
+        return [one.run.run_id for one in known if not one.ended]
 
-        Another run that was not ended is closed in the name of its publisher, which must be dead, and if it is not,
-        it will notice.
+    def begin(self, started: RunStarted) -> Progress:
+        """Begins a run, or goes on with it if it was not published to its end; the progress says from where.
+
+        Of another run that was not ended, the publisher must be dead, and if it is not, it will notice. A recording can
+        be gone on with later, a camera's run is closed in its publisher's name.
         """
         while True:
             before = self.last()
@@ -82,10 +91,7 @@ class Publisher:
                     return before
                 after = msgspec.structs.replace(before, owner=self._owner)
             else:
-                if before is not None and not before.ended:
-                    messages.append(_ended_for(before))
-                messages.append(started)
-                after = Progress(run=started, owner=self._owner, latest=started.started_at)
+                messages, after = self._instead_of(before, started)
             try:
                 self._publish(after, messages)
             except ReplacedError:  # somebody was quicker: look again at how things stand
@@ -137,6 +143,23 @@ class Publisher:
 
         waiting, age, first = self._link.patiently(work)
         return _Pressure(int(waiting), int(age) / 1000, _id(first) if first else None)
+
+    def _instead_of(self, before: Progress | None, started: RunStarted) -> tuple[list[Any], Progress]:
+        """What there is to say where another run is published from now on, and its progress."""
+        messages: list[Any] = []
+        stopped = list(before.stopped) if before is not None else []
+        if before is not None and not before.ended:
+            if before.run.live:
+                messages.append(_ended_for(before))
+            else:
+                stopped.append(msgspec.structs.replace(before, stopped=()))
+        after = next((one for one in stopped if one.run.run_id == started.run_id), None)
+        if after is None:
+            after = Progress(run=started, owner="", latest=started.started_at)
+            messages.append(started)
+        stopped = [one for one in stopped if one is not after]
+        messages += map(_ended_for, stopped[:-STOPPED_KEPT])
+        return messages, msgspec.structs.replace(after, owner=self._owner, stopped=tuple(stopped[-STOPPED_KEPT:]))
 
     def _running(self) -> Progress:
         if self._now is None:

@@ -9,11 +9,11 @@ from redis import Redis
 
 from contracts import wire
 from contracts.errors import StageError, TransportError
-from contracts.messages import FacesMessage, FrameMessage, Tombstone
+from contracts.messages import FacesMessage, FrameMessage, JpegFrame, RunEnded, Tombstone
 from contracts.settings import RedisSettings
 from pipeline import dead
 from pipeline.link import Link
-from pipeline.publishing import LOST, Publisher, ReplacedError
+from pipeline.publishing import LOST, STOPPED_KEPT, Publisher, ReplacedError
 from pipeline.streams import Outcome
 from tests.pipeline.distributed.redis_side import (
     add,
@@ -70,19 +70,53 @@ def test_a_recording_is_gone_on_with_where_its_publisher_died(link: Link) -> Non
     assert Publisher(link, "cam").begin(started()).ended
 
 
+def published(redis: "Redis", settings: RedisSettings) -> list[Any]:
+    entries: Any = redis.xrange(stream(settings, "frames"))
+    return [wire.unpack(content[b"m"], FrameMessage) for _, content in entries]
+
+
 def test_the_run_of_a_dead_publisher_is_closed_before_the_next_begins(
     link: Link, redis: "Redis", settings: RedisSettings
 ) -> None:
     first = Publisher(link, "cam")
-    first.begin(started(run="one"))
+    first.begin(started(run="one", live=True))
     first.frame(frame(0, run="one"))
-    Publisher(link, "cam").begin(started(run="two"))
-    entries: Any = redis.xrange(stream(settings, "frames"))
-    messages = [wire.unpack(content[b"m"], FrameMessage) for _, content in entries]
+    Publisher(link, "cam").begin(started(run="two", live=True))
+    messages = published(redis, settings)
     assert [(type(m).__name__, m.run_id) for m in messages] == [
         ("RunStarted", "one"), ("JpegFrame", "one"), ("RunEnded", "one"), ("RunStarted", "two"),
     ]  # fmt: skip
     assert (messages[2].frames, messages[2].error) == (1, LOST)
+
+
+def test_a_recording_is_gone_on_with_although_others_came_between(
+    link: Link, redis: "Redis", settings: RedisSettings
+) -> None:
+    first = Publisher(link, "cam")
+    first.begin(started(run="monday"))
+    first.frame(frame(0, run="monday"))
+    for run, seqs in (("tuesday", [0, 1]), ("monday", [1]), ("tuesday", [2]), ("monday", [2])):
+        publisher = Publisher(link, "cam")
+        assert publisher.begin(started(run=run)).frames == seqs[0]
+        for seq in seqs:
+            publisher.frame(frame(seq, run=run))
+    publisher.end(ended(3, run="monday"))
+    messages = published(redis, settings)
+    assert [(type(m).__name__, m.run_id) for m in messages if not isinstance(m, JpegFrame)] == [
+        ("RunStarted", "monday"), ("RunStarted", "tuesday"), ("RunEnded", "monday"),
+    ]  # fmt: skip
+    assert Publisher(link, "cam").begin(started(run="tuesday")).frames == 3
+
+
+def test_of_many_recordings_that_were_stopped_the_oldest_are_closed(
+    link: Link, redis: "Redis", settings: RedisSettings
+) -> None:
+    for number in range(STOPPED_KEPT + 3):
+        publisher = Publisher(link, "cam")
+        publisher.begin(started(run=str(number)))
+        publisher.frame(frame(0, run=str(number)))
+    ends = [message for message in published(redis, settings) if isinstance(message, RunEnded)]
+    assert [(end.run_id, end.frames, end.error) for end in ends] == [("0", 1, LOST), ("1", 1, LOST)]
 
 
 def test_a_recording_waits_for_room_and_a_camera_waits_while_anything_grows_stale(
