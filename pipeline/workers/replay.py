@@ -14,7 +14,8 @@ from contracts.errors import InputError, StorageError
 from contracts.rows import Run
 from contracts.settings import Settings
 from contracts.stages import Source
-from pipeline.link import Link, StoppedError
+from pipeline.link import StoppedError
+from pipeline.publishing import Publisher
 from pipeline.workers.ingest import Feed, feed_all, recording_run_id
 from pipeline.workers.shell import Shell
 from pipeline.workers.stage import linked
@@ -41,35 +42,44 @@ def replay(address: str, source: Source, settings: Settings, *, again: bool, sto
     """Publishes a recording, and waits for its rows if there is a store to look into.
 
     The same recording, camera and start make the same run, which is gone on with if it was not published to its end,
-    and is not published a second time if it was; unless it is to be done `again`. Raises InputError for a live source.
+    and is not published a second time if it was; unless it is to be done `again`, in a run of its own, which is gone on
+    with likewise. Raises InputError for a live source.
     """
     if source.live:
         raise InputError(f"{source.camera_id} is a camera, not a recording; `affectstream ingest` reads cameras")
     began = time.monotonic()
     run_id = recording_run_id(address, source.camera_id, settings.ingest.start)
-    if again:
-        run_id = f"{run_id}-{secrets.token_hex(3)}"
-    if store is not None and (run := _row(store, source.camera_id, run_id)) and _over(run):
+    if not again and store is not None and (run := _row(store, source.camera_id, run_id)) and _over(run):
         source.close()
         return Replayed(run_id, run.frames, time.monotonic() - began, known=True, run=run)
     with Shell("replay", settings.worker) as shell, linked(settings.redis, shell) as link, _Display(source) as display:
+        if again:
+            begun = Publisher(link, source.camera_id).unfinished()
+            new = f"{run_id}-{secrets.token_hex(3)}"
+            run_id = next((known for known in begun if known.startswith(f"{run_id}-")), new)
         feed = Feed(source, link, settings, say=shell.say, run_id=run_id)
-        feed_all([feed], shell, lambda: display.show(feed, waiting=False))
+        wonder = _Wonder(feed, shell)
+
+        def tick() -> None:
+            display.show(feed, waiting=False)
+            wonder.look(feed.published)
+
+        feed_all([feed], shell, tick)
         if isinstance(feed.error, StoppedError) or (not feed.ended and feed.error is None):
             return Replayed(run_id, feed.published, time.monotonic() - began, stopped=True)
         if feed.error is not None and not feed.ended:
             raise feed.error
         if store is None:
             return Replayed(run_id, feed.published, time.monotonic() - began, known=feed.known)
-        over = _wait(feed, run_id, store, shell, link, display)
+        over = _wait(feed, run_id, store, shell, display)
         return Replayed(
             run_id, feed.published, time.monotonic() - began, known=feed.known, stopped=over is None, run=over
         )
 
 
-def _wait(feed: Feed, run_id: str, store: Store, shell: Shell, link: Link, display: "_Display") -> Run | None:
+def _wait(feed: Feed, run_id: str, store: Store, shell: Shell, display: "_Display") -> Run | None:
     """The run's row when it is over; None where we are asked to stop before."""
-    away, moved, before = False, time.monotonic(), -1
+    away, wonder = False, _Wonder(feed, shell)
     while not shell.stopping.is_set():
         shell.beat()
         try:
@@ -84,13 +94,7 @@ def _wait(feed: Feed, run_id: str, store: Store, shell: Shell, link: Link, displ
             return run
         display.show(feed, waiting=True)
         with suppress(StoppedError):
-            backlog = feed.backlog()
-            if backlog != before:
-                moved, before = time.monotonic(), backlog
-        if time.monotonic() - moved > STILL:
-            moved = time.monotonic()
-            where = f"{before} messages wait in Redis" if before else "nothing waits in Redis any more"
-            shell.say(f"nothing has moved for {STILL:g} s ({where}); do detect, classify and aggregate run?")
+            wonder.look(feed.backlog())
         shell.stopping.wait(ASK_EVERY)
     return None
 
@@ -101,6 +105,30 @@ def _row(store: Store, camera_id: str, run_id: str) -> Run | None:
 
 def _over(run: Run) -> bool:
     return run.ended_at is not None
+
+
+class _Wonder:
+    """Wonders aloud whether the workers run, when nothing moves."""
+
+    def __init__(self, feed: Feed, shell: Shell) -> None:
+        self._feed: Final = feed
+        self._shell: Final = shell
+        self._before = -1
+        self._moved = time.monotonic()
+
+    def look(self, state: int) -> None:
+        """To be called again and again, with a number that changes when something moves."""
+        if state != self._before:
+            self._before, self._moved = state, time.monotonic()
+        if time.monotonic() - self._moved <= STILL:
+            return
+        self._moved = time.monotonic()
+        with suppress(StoppedError):
+            waiting = self._feed.backlog()
+            if self._feed.alive and not waiting:
+                return  # it is the recording that takes its time
+            where = f"{waiting} messages wait in Redis" if waiting else "nothing waits in Redis any more"
+            self._shell.say(f"nothing has moved for {STILL:g} s ({where}); do detect, classify and aggregate run?")
 
 
 class _Display:

@@ -2,9 +2,11 @@
 
 import json
 import signal
+import threading
 import time
 import urllib.request
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from redis import Redis
 
 from contracts.messages import FrameEmotions, RunEnded, RunStarted
 from contracts.settings import RedisSettings, Settings
+from ingest import open_source
 from pipeline.link import Link
+from pipeline.workers import replay as replaying
 from tests.pipeline.distributed.crew import (
     Looker,
     crew,
@@ -61,6 +65,44 @@ def test_a_replay_killed_in_the_middle_goes_on_and_is_not_done_twice(
         out, err = again.communicate(timeout=30)
         assert again.returncode == 0, err
         workers.wait_for(lambda: len(workers.topic.raw) == 2 * 77)
+
+
+def test_a_replay_of_what_was_done_before_is_gone_on_with_too(
+    settings: RedisSettings, redis: "Redis", tmp_path: Path
+) -> None:
+    small = settings.model_copy(update={"backlog": 15})
+    with crew(small) as workers:
+        first = process(small, tmp_path, "replay", "demo:1", "--camera", "cam", "--again")
+        workers.wait_for(lambda: redis.xlen(stream(small, "frames")) >= 15)
+        first.send_signal(signal.SIGTERM)
+        _, err = first.communicate(timeout=20)
+        assert (first.returncode, "the same command goes on from there" in err) == (130, True)
+        workers.classify()
+        workers.detect(Looker())
+        for times in (1, 2):
+            again = process(small, tmp_path, "replay", "demo:1", "--camera", "cam", "--again")
+            out, err = again.communicate(timeout=30)
+            assert "25 frames published" in out, err
+            workers.wait_for(nothing_left(redis, small))
+            assert Counter(seqs(workers.topic.messages)) == Counter(list(range(25)) * times)
+            assert len({message.run_id for message in workers.topic.messages}) == times
+
+
+def test_a_replay_that_nobody_works_on_asks_for_the_workers(
+    settings: RedisSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "STILL", 0.5)
+    with crew(settings.model_copy(update={"backlog": 15})) as workers:
+        source = open_source("demo:1", camera_id="cam", settings=workers.settings.ingest)
+        work = partial(replaying.replay, "demo:1", source, workers.settings, again=False, store=None)
+        thread = threading.Thread(target=work)
+        thread.start()
+        wanted = "(15 messages wait in Redis); do detect, classify and aggregate run?"
+        workers.wait_for(lambda: wanted in capsys.readouterr().err)
+        workers.classify()
+        workers.detect(Looker())
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_a_detect_process_killed_is_replaced_and_a_stopped_one_leaves_nothing_in_its_hand(
