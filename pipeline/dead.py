@@ -4,12 +4,10 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts import wire
-from contracts.errors import StageError, TransportError
-from contracts.messages import FrameFaces, FrameId, FrameMessage
+from contracts.errors import TransportError
 from pipeline import scripts
 from pipeline.link import Link
-from pipeline.streams import READS, key
+from pipeline.streams import AGAIN, READS, key
 
 PAGE: Final = 100
 
@@ -64,18 +62,9 @@ def retry(link: Link, letter: Letter) -> bool:
         )
     original = msgspec.msgpack.decode(content[b"entry"], type=dict[bytes, bytes])
     target = next(key(link.settings.prefix, letter.shard, READS[stage]) for stage in READS if stage == letter.stage)
-    original[b"m"] = _again(original.get(b"m", b""))
+    original[AGAIN] = b"1"
     parts: list[Any] = [part for pair in original.items() for part in pair]
     return bool(link.once(lambda redis: redis.eval(scripts.RETRY, 2, target, dead, letter.id, *parts)))
-
-
-def _again(payload: bytes) -> bytes:
-    """The message, marked as put back; as it is, where it cannot be read."""
-    try:
-        message = wire.unpack(payload, FrameMessage | FrameFaces)
-    except StageError:
-        return payload
-    return wire.pack(msgspec.structs.replace(message, again=True)) if isinstance(message, FrameId) else payload
 
 
 def drop(link: Link, letter: Letter) -> bool:

@@ -68,7 +68,7 @@ def _tombstone(message: EmotionsMessage | None, reason: str) -> Tombstone | None
         return None
     return Tombstone(
         camera_id=message.camera_id, run_id=message.run_id, seq=message.seq, captured_at=message.captured_at,
-        stage=STAGE, reason=reason,
+        again=message.again, stage=STAGE, reason=reason,
     )  # fmt: skip
 
 

@@ -113,7 +113,7 @@ class Book:
 
     def take(self, message: EmotionsMessage, rows: Rows, runs: dict[str, Run], done: Done) -> bool:
         """Takes a message in; what becomes final is added to `rows` and `runs`. Whether it was a frame that is new."""
-        if isinstance(message, FrameEmotions) and message.again and message.run_id not in self._runs:
+        if isinstance(message, FrameId) and message.again and message.run_id not in self._runs:
             rows.extend(self._aggregator.add(message))  # of a run that is long over
             return False
         new, tally = False, self._runs.setdefault(message.run_id, RunTally())

@@ -37,6 +37,8 @@ READS: Final[dict[Stage, str]] = {"detect": "frames", "classify": "faces"}
 WRITES: Final[dict[Stage, str | None]] = {"detect": "faces", "classify": None}
 """The stream that a stage writes; the classifiers write to the topic."""
 
+AGAIN: Final = b"again"
+"""A field of an entry that was put back by hand: in clear, since what was given up may not be readable."""
 LARGEST_KEPT: Final = 2 << 20
 """Bytes of a dead letter's payload beyond which only its identity is kept, so that memory has a bound."""
 FORGET_AFTER: Final = 3600
@@ -84,6 +86,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             raise StageError(f"damaged message: {type(error).__name__}") from None
         if isinstance(message, FrameId):
             check_place(message)
+            if AGAIN in self.fields:
+                return msgspec.structs.replace(message, again=True)
         return message
 
     def tombstone(self, stage: Stage, reason: str) -> Tombstone | None:
@@ -94,7 +98,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Tombstone(
             camera_id=frame.camera_id, run_id=frame.run_id, seq=frame.seq, captured_at=frame.captured_at,
-            stage=stage, reason=reason,
+            again=frame.again, stage=stage, reason=reason,
         )  # fmt: skip
 
     def _frame(self) -> FrameId:
@@ -103,8 +107,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             return frame
         named = {name: self.fields[name].decode() for name in (b"camera", b"run", b"seq", b"at")}
         clear = FrameId(
-            camera_id=named[b"camera"], run_id=named[b"run"], seq=int(named[b"seq"]), captured_at=int(named[b"at"])
-        )
+            camera_id=named[b"camera"], run_id=named[b"run"], seq=int(named[b"seq"]), captured_at=int(named[b"at"]),
+            again=AGAIN in self.fields,
+        )  # fmt: skip
         check_place(clear)
         return clear
 

@@ -145,3 +145,16 @@ def test_a_number_that_nobody_can_mean_is_not_counted_up_to() -> None:
         ledger = Ledger(store, OURS)
         ledger.apply(entries([start, msgspec.structs.replace(end, frames=2**62)]))
         assert not any(ledger.tick(["door"], START + n * 10 * SECOND).given_up for n in range(LIMIT))
+
+
+def test_a_dead_letter_that_is_put_back_in_vain_makes_no_others_of_a_run_long_over() -> None:
+    stone = Tombstone(
+        camera_id="door", run_id="of old", seq=5, captured_at=START, stage="detect", reason="truncated", again=True
+    )  # fmt: skip
+    senseless = next(message for message in run_of("door", 1, 30) if isinstance(message, FrameEmotions) and message.seq)
+    senseless = msgspec.structs.replace(senseless, scores=senseless.scores[:0], seq=7, run_id="of old", again=True)
+    with memory() as store:
+        ledger = Ledger(store, OURS)
+        ledger.apply(entries([stone, senseless]))
+        assert not any(ledger.tick(["door"], START + n * 10 * SECOND).given_up for n in range(LIMIT))
+        assert contents(store)["dead_letter"] == []

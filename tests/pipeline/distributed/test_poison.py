@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from contracts import wire
-from contracts.messages import FrameEmotions, FrameMessage, Picture, Tombstone
+from contracts.messages import FrameEmotions, Picture, Tombstone
 from contracts.settings import RedisSettings
 from pipeline import dead
 from pipeline.jpeg import to_picture
@@ -166,9 +166,12 @@ def test_dead_letters_can_be_listed_retried_and_dropped(
     assert affectstream("dead-letters", "drop", found[0]["name"]).out == "1 dropped\n"
     assert affectstream("dead-letters", "retry", "--all").out == "1 put back\n"
     assert redis.xlen(stream(settings, "frames")) == 1
-    entries: Any = redis.xrange(stream(settings, "frames"))
-    ((_, content),) = entries
-    assert wire.unpack(content[b"m"], FrameMessage).again
+    with crew(settings) as workers:
+        workers.classify()
+        workers.detect(Looker())
+        workers.wait_for(lambda: len(workers.topic.raw) == 1)
+    assert workers.topic.messages[0].again
+    assert affectstream("dead-letters", "drop", "--all").out == "1 dropped\n"
     gone = affectstream("dead-letters", "drop", found[0]["name"])
     assert (gone.code, "there is no dead letter" in gone.err) == (2, True)
     assert affectstream("dead-letters", "drop").code == 2

@@ -14,7 +14,7 @@ from contracts.settings import RedisSettings
 from pipeline import dead
 from pipeline.link import Link
 from pipeline.publishing import LOST, STOPPED_KEPT, Publisher, ReplacedError
-from pipeline.streams import Outcome
+from pipeline.streams import Outcome, fields
 from tests.pipeline.distributed.redis_side import (
     add,
     consumer,
@@ -200,6 +200,26 @@ def test_a_dead_letter_keeps_its_payload_and_its_reason_and_can_be_retried_or_dr
     stone = wire.unpack(entry[-1][1][b"m"], FacesMessage)
     assert isinstance(stone, Tombstone)
     assert (stone.stage, stone.reason, stone.seq) == ("detect", "too dark", 4)
+    leave(worker)
+
+
+@pytest.mark.parametrize("damage", [b"", b"damage"], ids=["that can be read", "that cannot be read"])
+def test_whatever_was_put_back_is_known_by_it(
+    link: Link, redis: "Redis", settings: RedisSettings, damage: bytes
+) -> None:
+    names, values = (fields(frame(3))[part::2] for part in (0, 1))
+    content: Any = dict(zip(names, values, strict=True))
+    content[b"m"] = damage or content[b"m"]
+    redis.xadd(stream(settings, "frames"), content)
+    worker = consumer(link)
+    for times in range(3):
+        (entry,) = read_until(worker, 1)
+        stone = entry.tombstone("detect", "still damaged")
+        assert stone is not None
+        assert (stone.seq, stone.again) == (3, times > 0)
+        worker.settle([Outcome(entry=entry, dead="still damaged")])
+        (letter,) = dead.letters(link)
+        assert dead.retry(link, letter)
     leave(worker)
 
 
