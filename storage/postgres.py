@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import URL, Connection, Table, create_engine, text
+from sqlalchemy import URL, Connection, ExceptionContext, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -29,6 +29,7 @@ _CONNECT: Final[dict[str, Any]] = {
     "tcp_user_timeout": 30_000,
 }
 
+READ_ONLY: Final = "25006"
 # SQLSTATEs, words to look for in the message (an error before the connection stands has no code), what to do.
 _ADVICE: Final[tuple[tuple[set[str], list[list[str]], str], ...]] = (
     (
@@ -65,7 +66,7 @@ _ADVICE: Final[tuple[tuple[set[str], list[list[str]], str], ...]] = (
         "the server has no connection left; close some, or raise its max_connections",
     ),
     ({"55P03"}, [], "others have used the table all the time; try again when less is going on"),
-    ({"25006"}, [], "the server only lets us read; give the address of the primary"),
+    ({READ_ONLY}, [], "the server only lets us read; give the address of the primary"),
 )
 
 
@@ -81,6 +82,7 @@ class PostgresBackend(Backend):
         self._url = url
         connect = {name: value for name, value in _CONNECT.items() if name not in url.query}
         self.engine = create_engine(url, pool_pre_ping=True, connect_args=connect)
+        event.listen(self.engine, "handle_error", _leave_who_only_lets_us_read)
         self._days: set[int] = set()
         self._days_lock = threading.Lock()
 
@@ -156,6 +158,8 @@ class PostgresBackend(Backend):
     def transient(self, error: Exception) -> bool:
         cause = driver_error(error)
         code = _code(cause)
+        if code == READ_ONLY:
+            return False
         if code == "23514":  # no partition for the row: dropped behind our back by the retention of old days
             with self._days_lock:
                 known = bool(self._days)
@@ -192,6 +196,12 @@ class PostgresBackend(Backend):
         if not code or code.startswith(("08", "57P")):
             return f"{self.place} cannot be reached; check that the server runs, and the address ({said})"
         return f"{self.place} refused: {said}"
+
+
+def _leave_who_only_lets_us_read(context: ExceptionContext) -> None:
+    """A connection keeps the server, and the settings, that it was opened with; a new one may find the primary."""
+    if _code(context.original_exception) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _drop_partition(connection: Connection, day: date) -> int:

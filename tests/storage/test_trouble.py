@@ -257,6 +257,30 @@ def test_a_connection_that_is_ended_between_writes_is_made_anew(postgres_url: st
         assert select(postgres_url, "SELECT count(*) FROM observation") == [(100,)]
 
 
+def let_write(url: str, *, yes: bool) -> None:
+    """The administrator says so for all connections to come."""
+    where = make_url(url).set(drivername="postgresql+psycopg2")
+    options = {"options": "-c default_transaction_read_only=off"}
+    engine = create_engine(where, isolation_level="AUTOCOMMIT", connect_args=options)
+    with engine.connect() as connection:
+        change = f"ALTER DATABASE {where.database} SET default_transaction_read_only = {'off' if yes else 'on'}"
+        connection.execute(text(change))
+    engine.dispose()
+
+
+def test_a_server_that_lets_us_write_again_is_written_to(postgres_url: str) -> None:
+    with opened(postgres_url) as store:
+        let_write(postgres_url, yes=False)
+        try:
+            terminate(postgres_url)
+            with pytest.raises(StorageError, match="only lets us read; give the address of the primary"):
+                store.write(some_rows())
+        finally:
+            let_write(postgres_url, yes=True)
+        store.write(some_rows())  # not by the connection that was opened in between
+        assert select(postgres_url, "SELECT count(*) FROM observation") == [(50,)]
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_connection_that_is_ended_in_mid_write_loses_and_doubles_nothing(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
