@@ -21,7 +21,9 @@ ANSWER_SECONDS: Final = 10.0
 """How long the brokers may take for an answer."""
 DELIVERY_SECONDS: Final = 30.0
 """How long a message may take until it is acknowledged, with the client's own retries."""
-
+LOOK_SECONDS: Final = 10.0
+"""How often all who use the topic look how many partitions there are. In between, publishers may disagree about
+where a camera's messages go, and nobody reads a partition that is new: its frames must not be given up for that."""
 
 SHORT_LIVED: Final = {"segment.ms": "600000", "segment.bytes": "16777216", "retention.ms": "86400000"}
 """Disks are freed in whole segments, and only of those that are closed: so these are closed after ten minutes at most.
@@ -150,6 +152,7 @@ class Onlooker:
         wanted = [TopicPartition(self._settings.topic, number) for number in sorted(partitions)]
         if not wanted:
             return {}
+        self.partitions()  # the client would not know of new ones otherwise
         committed = _asked(self._settings, lambda: self._consumer.committed(wanted, timeout=timeout))
         standings = {}
         for place in committed:
@@ -202,6 +205,7 @@ def _client(settings: KafkaSettings) -> dict[str, Any]:
         "client.id": "affectstream",
         "log_level": 2,  # our callers say what is wrong, in one line
         "reconnect.backoff.max.ms": 2000,
+        "topic.metadata.refresh.interval.ms": round(LOOK_SECONDS * 1000),
         "error_cb": lambda _error: None,
     }
 

@@ -11,6 +11,7 @@ import msgspec
 from aiokafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]
 
 from contracts.settings import KafkaSettings
+from pipeline.topic import LOOK_SECONDS
 
 SHORTEST_SESSION: Final = 6.0
 """Brokers do not take less, as they come."""
@@ -112,6 +113,7 @@ class Consuming:
             web_enabled=False,
             processing_guarantee="at_least_once",
             consumer_auto_offset_reset="earliest",
+            consumer_metadata_max_age_ms=round(LOOK_SECONDS * 1000),
             stream_wait_empty=False,  # else a rebalance waits for batches that are not ours any more
             table_standby_replicas=0,  # no tables: the plain assignor will do
             topic_disable_leader=True,

@@ -13,6 +13,8 @@ from typing import Final
 from urllib.request import urlopen
 
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 from sqlalchemy import create_engine, make_url, text
 
 from contracts import wire
@@ -209,6 +211,22 @@ def test_however_many_workers_and_whoever_is_killed(
     assert everything(place.url) == expected
     until(place.committed, "committed")
     assert all(worker.poll() is None for worker in running)
+
+
+def test_partitions_may_be_added_while_all_runs(
+    place: Place, runs: list[list[EmotionsMessage]], expected: dict[str, object]
+) -> None:
+    place.work()
+    first, second = chunks(mixed(runs, 5), 2)
+    place.publish(first)
+    until(lambda: place.stored() > 0, "begun")
+    admin = AdminClient({"bootstrap.servers": place.kafka.brokers})
+    admin.create_partitions([NewPartitions(place.kafka.topic, 9)])[place.kafka.topic].result(10)
+    later = TopicPublisher(place.kafka)  # it knows them at once
+    later.publish([(message.camera_id, wire.pack(message)) for message in second])
+    later.close()
+    until(lambda: place.finished() == len(runs), "finished")
+    assert everything(place.url) == expected
 
 
 def test_kafka_and_postgres_are_killed_and_come_back(
