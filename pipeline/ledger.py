@@ -30,6 +30,8 @@ REMEMBERED_RUNS: Final = 64
 GIVEN_UP_AFTER: Final = 4
 """Times redis.take_over_after x redis.attempts: so long a frame may take in each of two stages whose workers die."""
 NEVER_ARRIVED: Final = "it never arrived"
+REMEMBERED_GAPS: Final = 100
+"""So many gaps of a run are remembered, for what comes after it was given up: a server was away for longer, say."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class RunTally(msgspec.Struct):
     faces: int = 0
     first_at: int = 0
     stored: bool = False  # as ended
+    given_up: list[tuple[int, int]] = []  # frames [first, end) that were waited for in vain
 
 
 class BookState(msgspec.Struct):
@@ -117,6 +120,8 @@ class Book:
             rows.extend(self._aggregator.add(message))  # of a run that is long over
             return False
         new, tally = False, self._runs.setdefault(message.run_id, RunTally())
+        if isinstance(message, FrameEmotions) and any(first <= message.seq < end for first, end in tally.given_up):
+            message = msgspec.structs.replace(message, again=True)
         if isinstance(message, RunStarted):
             if tally.started is None:
                 tally.started = message
@@ -145,6 +150,7 @@ class Book:
                 stage=STAGE, reason=NEVER_ARRIVED,
             )  # fmt: skip
             self._add(stone, tally, rows, done)
+        tally.given_up = [*tally.given_up, (gap.first, gap.end)][-REMEMBERED_GAPS:]
         done.given_up.append((camera_id, gap))
         self._close_if_complete(camera_id, tally, runs)
 

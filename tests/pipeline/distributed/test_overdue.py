@@ -116,9 +116,28 @@ def test_the_waiting_begins_anew_with_another_worker() -> None:
         assert in_batches(Ledger(store, OURS), topic[:150]) == []
         # What is delivered once more was published before: it does not count.
         assert in_batches(Ledger(store, OURS), topic) == [f"40 to 40 with {150 + LIMIT}"]
-        late = Ledger(store, OURS).apply(entries([run[41]]))
-        assert late.cameras == {}
         assert contents(store) == expected([[*run[:41], lost(run[41]), *run[42:]]])
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_frame_that_comes_after_it_was_given_up_is_stored_and_is_no_dead_letter_any_more(over: bool) -> None:
+    *run, end = run_of("door", 1, 400)
+    late = run[41]
+    assert isinstance(late, FrameEmotions)
+    with memory() as store:
+        in_batches(Ledger(store, OURS), entries([*run[:41], *run[42:]], every=1))
+        before = contents(store)
+        if over:
+            Ledger(store, OURS).apply(entries([end]))
+            before = contents(store)
+        for _ in range(2):
+            assert Ledger(store, OURS).apply(entries([late])).cameras == {}
+        after = contents(store)
+        faces = [row for row in after["observation"] if row not in before["observation"]]
+        assert [(row[2], row[3], row[5]) for row in faces] == [(40, face, "") for face in range(len(late.boxes))]
+        assert [row[2] for row in after["dead_letter"]] == [row[2] for row in before["dead_letter"] if row[2] != 40]
+        for table in ("run", "person", "window_stat", "stress_episode"):
+            assert after[table] == before[table]
 
 
 def test_a_run_of_which_nothing_came_but_its_end_is_over_and_many_frames_are_given_up_bit_by_bit() -> None:
