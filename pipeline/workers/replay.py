@@ -122,9 +122,11 @@ class _Wonder:
             self._before, self._moved = state, time.monotonic()
         if time.monotonic() - self._moved <= STILL:
             return
-        self._moved = time.monotonic()
+        asked = self._moved = time.monotonic()
         with suppress(StoppedError):
             waiting = self._feed.backlog()
+            if time.monotonic() - asked > ASK_EVERY:
+                return  # it was Redis that was away, as is said elsewhere
             if self._feed.alive and not waiting:
                 return  # it is the recording that takes its time
             where = f"{waiting} messages wait in Redis" if waiting else "nothing waits in Redis any more"
