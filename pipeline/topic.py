@@ -74,18 +74,24 @@ class TopicPublisher:
             left = self._producer.flush(DELIVERY_SECONDS + ANSWER_SECONDS)
         except KafkaException as error:
             self._producer.purge()
-            raise _refused(self._settings, error.args[0]) from error
+            raise self._refused(error.args[0]) from error
         if left:
             self._producer.purge()
             self._producer.poll(0)
             raise _unreachable(self._settings, f"{left} messages were not acknowledged")
         if failures:
-            raise _refused(self._settings, failures[0])
+            raise self._refused(failures[0])
 
     def close(self) -> None:
         """Forgets what was not acknowledged, and lets the connections go."""
         self._producer.purge()
         self._producer.flush(1)
+
+    def _refused(self, error: KafkaError) -> TransportError:
+        """Makes the topic again where Kafka has lost it, for the next try."""
+        if error.code() in _NO_TOPIC:
+            self.ensure_topic()
+        return _refused(self._settings, error)
 
     def _produce(self, camera_id: str, message: bytes, delivered: Delivery) -> None:
         while True:
@@ -253,4 +259,9 @@ _AWAY: Final = {
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError.REQUEST_TIMED_OUT,
+}
+_NO_TOPIC: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
 }

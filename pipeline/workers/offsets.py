@@ -31,8 +31,9 @@ class Offsets:
         """Where the group goes on with this partition."""
         committed = standing.low if standing.committed is None else max(standing.committed, standing.low)
         known = self.stored.get(partition, committed)
-        # Beyond the end: the topic was deleted and made anew.
-        self.stored[partition] = committed if known > standing.high else max(known, committed)
+        # Beyond the end, or without a commit: the topic was made anew, or else the books recognise what they have.
+        anew = known > standing.high or standing.committed is None
+        self.stored[partition] = committed if anew else max(known, committed)
         self._located.add(partition)
 
     def located(self) -> dict[int, int]:

@@ -57,10 +57,11 @@ def test_what_others_did_in_between_is_not_done_again_nor_undone() -> None:
     assert offsets.located() == {3: 50}
 
 
-def test_a_topic_that_was_made_anew_begins_anew() -> None:
+@pytest.mark.parametrize("high", [5, 500])
+def test_a_topic_that_was_made_anew_begins_anew(high: int) -> None:
     offsets, _ = located()
     offsets.advance({3: 90})
-    offsets.locate(3, Standing(None, 0, 5))
+    offsets.locate(3, Standing(None, 0, high))
     assert offsets.stored == {3: 0}
 
 

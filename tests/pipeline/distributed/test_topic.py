@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from contracts.errors import TransportError
 from contracts.settings import KafkaSettings
@@ -121,3 +122,24 @@ def test_a_restart_of_the_broker_loses_and_doubles_nothing(restartable: KafkaSer
     back.join()
     publisher.close()
     assert [value for *_, value in content(settings)] == [b"before", *(b"%d" % number for number in range(100))]
+
+
+@pytest.mark.slow
+def test_a_topic_that_kafka_has_lost_is_made_again(restartable: KafkaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic, "DELIVERY_SECONDS", 3)
+    monkeypatch.setattr(topic, "LOOK_SECONDS", 1)
+    settings = KafkaSettings(brokers=restartable.brokers, topic="lost", partitions=2)
+    publisher = TopicPublisher(settings)
+    publisher.ensure_topic()
+    publisher.publish([("door", b"before")])
+    admin = AdminClient({"bootstrap.servers": restartable.brokers})
+    admin.delete_topics(["lost"])["lost"].result(10)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            publisher.publish([("door", b"after")])
+            break
+        except TransportError:
+            assert time.monotonic() < deadline
+    publisher.close()
+    assert [value for *_, value in content(settings)] == [b"after"]
