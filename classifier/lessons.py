@@ -41,7 +41,7 @@ def shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
     training = examples.of("train")
     training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
     if recipe.balanced:
-        training = training.balanced(recipe.seed)
+        training = training.balanced(DIVISION)
     watching = np.random.default_rng(DIVISION).random(len(training)) < recipe.held_out
     learnt = training.where(~watching)
     if recipe.without:

@@ -285,6 +285,16 @@ def test_the_same_pictures_are_held_out_whatever_is_left_to_chance(
     assert np.array_equal(first, second)
 
 
+def test_balanced_pictures_are_held_out_whatever_the_seed_as_well() -> None:
+    # Or a training that begins where one with another seed ended would be measured by pictures that it knows.
+    data = stripes(700, 3)
+    data = msgspec.structs.replace(data, labels=np.where(data.labels == 1, 0, data.labels))
+    recipes = [msgspec.structs.replace(QUICK, balanced=True, seed=seed) for seed in (1, 2)]
+    first, second = (lessons.lessons_of(data, recipe, "data") for recipe in recipes)
+    assert len(second.held_out)
+    assert not second.held_out.twins_in(first.training).any()
+
+
 def test_a_model_of_few_classes_says_so_and_is_measured_on_those(tmp_path: Path) -> None:
     recipe = msgspec.structs.replace(QUICK, classes=("happy", "sad", "neutral"), votes=0.0, batch_size=16)
     finished, _ = train(tmp_path / "three", recipe, stripes(800, 6))
