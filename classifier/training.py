@@ -247,10 +247,9 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
         if keras.backend.backend() == "jax":  # where what is learnt lies elsewhere meanwhile
             self._trainee.jax_state_sync()
         if not math.isfinite(loss := (logs or {})["loss"]):
-            raise InputError(
-                f"the loss of epoch {epoch + 1} is {loss}: the steps are too large. Train again with a lower --rate; "
-                f"what was learnt before is kept: --finish {self._folder}"
-            )
+            kept = f"; what was learnt before is kept: --finish {self._folder}" if self._checkpoints else ""
+            said = f"the loss of epoch {epoch + 1} is {loss}: the steps are too large"
+            raise InputError(f"{said}. Train again with a lower --rate{kept}")
         state.epoch = epoch + 1
         state.seconds = time.monotonic() - self._began
         row = self._figures(logs or {})

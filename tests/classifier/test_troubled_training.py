@@ -51,6 +51,12 @@ def test_steps_that_are_too_large_end_it_and_what_was_learnt_before_is_kept(tmp_
     assert finished.card.training.epochs == 2
 
 
+def test_where_nothing_was_kept_nobody_is_sent_to_finish_it(tmp_path: Path) -> None:
+    wild = with_phases(QUICK, Phase(epochs=1, optimizer="sgd", rate=1e30))
+    with pytest.raises(InputError, match=r"the loss of epoch 1 is (nan|inf): .* lower --rate$"):
+        train(tmp_path / "wild", wild, stripes(230, 4))
+
+
 def test_without_held_out_pictures_it_is_stopped_and_resumed_as_well(tmp_path: Path) -> None:
     alone = msgspec.structs.replace(BRIEF, held_out=0.0)
     with pytest.raises(Stopped):
