@@ -68,8 +68,8 @@ def measure(
 
     With `among`, so are all but those of these emotions, and one of them is every answer: so it is compared with a
     model that knows no more. Without a `head`, the labels are compared with the answers of the head that learnt labels,
-    and FER+'s votes with those of the head that learnt votes, where the model has both. Twins are duplicates of the
-    training split, or of what the model's folder says that it has learnt where the data set has no such split.
+    and FER+'s votes with those of the head that learnt votes, where the model has both. Twins are duplicates of
+    what the model's folder says that it has learnt and, for test pictures, of the training split.
     `report` is told how many of how many pictures are done. Raises InputError for a split without a picture, and for a
     head or emotions that the model lacks.
     """
@@ -101,6 +101,9 @@ def measure(
         said = np.concatenate(parts)
         return said if classes == known else said / np.maximum(said.sum(axis=1, keepdims=True), TINY)
 
+    twins = learnt_by(folder, chosen)
+    if split in ("public", "private"):
+        twins |= chosen.twins_in(examples.of("train"))
     probabilities = answers(engine)
     heard = Answers(
         classes=classes, labels=np.searchsorted(columns, chosen.labels), probabilities=probabilities,
@@ -108,7 +111,7 @@ def measure(
     )  # fmt: skip
     measured = summarise(
         heard, votes=chosen.votes[:, columns], voted=probabilities if voter is engine else answers(voter),
-        twins=chosen.twins_in(examples.of("train")) if split in ("public", "private") else learnt_by(folder, chosen),
+        twins=twins,
         robustness={harm: metrics.accuracy(answers(engine, harm), heard.labels) for harm in HARMS}
         if robustness else {},
     )  # fmt: skip

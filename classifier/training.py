@@ -94,6 +94,7 @@ def train(
     if not resume:
         made_with = {package: version(package) for package in ("keras", keras.backend.backend())}
         write_run(folder, msgspec.structs.replace(run, made_with=made_with, contents=digest))
+        write_learnt(folder, training, Path(run.start) if run.start else None)
 
     course = _Course(network, recipe, teachers, training, parts, held_out, heads, checkpoints, state, report, folder)
     state.stopped |= end
@@ -111,7 +112,6 @@ def train(
         command=command, data=data, images=len(training), epochs=state.epoch, seconds=round(state.seconds, 1),
         device=device, without="/".join(map(str, recipe.without or ())),
     )  # fmt: skip
-    write_learnt(folder, training)
     finished = finishing.finish(network, lessons.examples, held_out, folder, recipe, made, state.history)
     checkpoints.remove()
     return finished

@@ -156,6 +156,12 @@ def test_who_measures_a_model_on_what_it_was_made_of_is_told_what_it_has_learnt(
     assert measured.accuracy_without_twins == pytest.approx(right[~known].mean())
     everything, _ = evaluation.measure(tmp_path / "a", tree.where(known))
     assert everything.accuracy_without_twins is None
+    tested = msgspec.structs.replace(tree, split=np.ones(len(tree), np.int64))  # a tree of `test/` alone
+    assert evaluation.measure(tmp_path / "a", tested)[0].accuracy_without_twins == measured.accuracy_without_twins
+    other = datasets.load(write_tree(tmp_path / "other", {"anger": 40, "happy": 40}, seed=1))
+    train(tmp_path / "b", recipe, other, start=tmp_path / "a")
+    assert np.array_equal(learnt_by(tmp_path / "b", tree), known), "what its weights knew when it began"
+    assert learnt_by(tmp_path / "b", other).any()
     (tmp_path / "a" / "learnt.npy").write_bytes(b"cut off")
     with pytest.raises(ModelError, match=r"learnt\.npy is damaged"):
         learnt_by(tmp_path / "a", tree)
