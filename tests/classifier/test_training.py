@@ -18,6 +18,7 @@ from classifier.checkpoints import Run, read_run
 from classifier.datasets import Examples
 from classifier.finishing import Finished, untrained
 from classifier.folders import bundled
+from classifier.learnt import learnt_by
 from classifier.recipe import Distillation, Phase, Recipe, Watching
 from contracts.emotions import EMOTIONS
 from contracts.errors import InputError
@@ -340,6 +341,12 @@ def test_the_default_model_reads_public_test_as_its_card_says(shared: Path) -> N
     assert result.accuracy_plus == pytest.approx(card.accuracy["ferplus"], abs=0.002)
     assert result.accuracy >= 0.70
     assert (result.accuracy_plus or 0) >= 0.80
+
+
+def test_who_measures_the_default_model_on_what_it_was_made_of_is_told(shared: Path) -> None:
+    folder, data = bundled()["default"], datasets.load(shared / "data" / "fer2013.npz")
+    assert learnt_by(folder, data.of("train")).sum() >= read_card(folder).training.images > 27_000
+    assert not learnt_by(folder, data.of("public")).any()
 
 
 def test_the_default_model_is_small_enough_to_live_in_the_repository() -> None:
