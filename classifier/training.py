@@ -94,7 +94,8 @@ def train(
     if not resume:
         made_with = {package: version(package) for package in ("keras", keras.backend.backend())}
         write_run(folder, msgspec.structs.replace(run, made_with=made_with, contents=digest))
-        write_learnt(folder, training, Path(run.start) if run.start else None)
+    # What the first weights knew is read while they are there; a training that goes on has that in its own list.
+    write_learnt(folder, training, folder if resume else Path(run.start) if run.start else None)
 
     course = _Course(network, recipe, teachers, training, parts, held_out, heads, checkpoints, state, report, folder)
     state.stopped |= end

@@ -61,8 +61,10 @@ def test_without_held_out_pictures_it_is_stopped_and_resumed_as_well(tmp_path: P
     alone = msgspec.structs.replace(BRIEF, held_out=0.0)
     with pytest.raises(Stopped):
         train(tmp_path / "a", alone, stripes(230, 4), stop=8)
+    (tmp_path / "a" / "learnt.npy").unlink()
     finished, _ = train(tmp_path / "a", alone, stripes(230, 4), resume=True)
     assert finished.card.training.epochs == 2
+    assert learnt_by(tmp_path / "a", stripes(230, 4)).sum() == finished.card.training.images
     assert (tmp_path / "a" / "history.png").is_file()
 
 
