@@ -21,14 +21,14 @@ READABLE: Final = 60
 _NAMED: Final = 8
 
 
-def open_history(settings: Settings) -> Store:
-    """The store, to read from. Raises InputError where nothing has been stored yet."""
+def open_stored(settings: Settings, *, reading: bool = False) -> Store:
+    """The store, where something is in it. Raises InputError where nothing has been stored yet, and makes nothing."""
     if not is_there(settings.storage):
         raise InputError(
             f"there is no database {settings.storage.url.removeprefix('sqlite:///')} yet; `affectstream run SOURCE` "
             "makes it, --db names another"
         )
-    return open_store(settings.storage, reading=True)
+    return open_store(settings.storage, reading=reading)
 
 
 def refuse_people(settings: Settings, what: str) -> None:

@@ -64,7 +64,7 @@ def export_history(
     Where in the picture somebody was is left out. The file appears when it is complete.
     """
     from pipeline import writing
-    from pipeline.asking import asked, open_history, refuse_people
+    from pipeline.asking import asked, open_stored, refuse_people
     from storage.history import stream
 
     owner: Context = context.obj
@@ -77,7 +77,7 @@ def export_history(
     if what not in {What.WINDOWS, What.RUNS}:
         refuse_people(settings, what.value)
     written = writing.Format(form.value) if form else writing.SUFFIXES.get(Path(output).suffix.lower())
-    with open_history(settings) as store:
+    with open_stored(settings, reading=True) as store:
         which = asked(store, settings, camera=camera, person=person, since=since, until=until, window=window)
         with closing(store.stream(partial(stream, kind=kind, asked=which, batch=BATCH))) as batches:
             rows = _counted(batches, what.value)

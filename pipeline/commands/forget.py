@@ -38,14 +38,14 @@ def forget(
     Also while a run goes on: it stores nothing more about them. Statistics of whole cameras stay as they are. What was
     copied out of the database before (exports, backups) is not reached. See docs/privacy.md.
     """
+    from pipeline.asking import open_stored
     from pipeline.progress import waiting
-    from storage import open_store
     from storage.erasure import forget as erase
     from storage.erasure import seen
 
     owner: Context = context.obj
     settings = owner.settings({"storage.url": db})
-    with open_store(settings.storage) as store:
+    with open_stored(settings) as store:
         with waiting("looking for them"):
             known = seen(store, *people)
         if known and not yes and sys.stdin.isatty() and not _agreed(known):

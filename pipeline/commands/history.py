@@ -66,14 +66,14 @@ def history(
     """
     from msgspec.structs import replace
 
-    from pipeline.asking import asked, open_history, readable_length
+    from pipeline.asking import asked, open_stored, readable_length
     from pipeline.picture import picture_format
     from storage.history import CAMERA_WINDOWS, PERSON_WINDOWS
 
     owner: Context = context.obj
     settings = owner.settings({"storage.url": db})
     form = picture_format(plot) if plot else None
-    with open_history(settings) as store:
+    with open_stored(settings, reading=True) as store:
         which = asked(store, settings, camera=camera, person=person, since=since, until=until, window=window)
         kind: Kind[Any] = PERSON_WINDOWS if which.person_id else CAMERA_WINDOWS
         if window is None:

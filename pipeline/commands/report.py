@@ -25,7 +25,7 @@ def report(
     """
     from contracts.addresses import clean_camera_id
     from dashboards.report import day_report
-    from pipeline.asking import asked, open_history
+    from pipeline.asking import asked, open_stored
     from pipeline.progress import waiting
     from pipeline.times import day_of
     from pipeline.writing import STDOUT, opened
@@ -35,7 +35,7 @@ def report(
     span = day_of(day, datetime.now(UTC))
     which = span[0].astimezone().date()
     week_before = day_of(f"{which - timedelta(days=7)}", datetime.now(UTC))
-    with open_history(settings) as store, waiting("reading the day"):
+    with open_stored(settings, reading=True) as store, waiting("reading the day"):
         asked(store, settings, camera=camera, person=None, since=None, until=None)
         page = day_report(store, settings, camera, which, span=span, week_before=week_before)
     if page is None:

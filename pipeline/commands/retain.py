@@ -35,8 +35,8 @@ def retain(
     """
     from datetime import UTC, datetime
 
+    from pipeline.asking import open_stored
     from pipeline.progress import waiting
-    from storage import open_store
     from storage.retention import retain as enforce
 
     owner: Context = context.obj
@@ -45,7 +45,7 @@ def retain(
         "dead_letter": dead_letters, "run": runs,
     }  # fmt: skip
     settings = owner.settings({"storage.url": db, **{f"retention.{table}": number for table, number in days.items()}})
-    with open_store(settings.storage) as store, waiting("looking for what is too old"):
+    with open_stored(settings) as store, waiting("looking for what is too old"):
         done = enforce(store, settings.retention, datetime.now(UTC), dry_run=dry_run)
     if as_json:
         typer.echo(json.dumps(_as_object(done), indent=2))

@@ -148,9 +148,19 @@ def _first_person(database: Path, running: "subprocess.Popen[str]") -> str:
     raise AssertionError("nobody was seen")
 
 
+@pytest.mark.parametrize("command", ["forget somebody --yes", "retain --observations 7", "retain"])
+def test_where_there_is_no_database_nothing_was_erased_and_none_is_made(
+    affectstream: Command, tmp_path: Path, command: str
+) -> None:
+    done = affectstream(*command.split(), "--db", "mistyped.db")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no database mistyped.db yet" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_retention_is_enforced_in_one_command(affectstream: Command, tmp_path: Path) -> None:
-    assert affectstream("retain").out.startswith("everything is kept for ever")
     assert affectstream("run", "demo:2", "--start", "2020-02-01T12:00:00Z").code == 0
+    assert affectstream("retain").out.startswith("everything is kept for ever")
     assert affectstream("run", "demo:2", "--start", "now").code == 0
     (tmp_path / "affectstream.toml").write_text("[retention]\nobservation = 30\n")
     rows = "SELECT count(*) FROM observation WHERE captured_at < '2021'"
