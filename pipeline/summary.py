@@ -1,11 +1,13 @@
 """What a run has found, as people like to read it, and as one JSON object for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from shlex import quote
 from typing import Any, Final
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +18,7 @@ from storage.queries import PersonSummary, RunTotals
 from storage.store import Store
 
 BAR: Final = 28  # characters
+MIX: Final = 20  # characters, where there is room
 MOST_PEOPLE: Final = 20
 
 
@@ -111,12 +114,16 @@ def _shares(totals: RunTotals) -> Table:
 def _table(people: Sequence[PersonSummary]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("person", "from", "seen for", "mostly", "emotions", "stressed", "happy"):
-        table.add_column(heading, justify="right" if heading in {"seen for", "stressed", "happy"} else "left")
+        table.add_column(
+            heading, justify="right" if heading in {"seen for", "stressed", "happy"} else "left",
+            no_wrap=heading != "emotions",
+        )  # fmt: skip
     for who in people[:MOST_PEOPLE]:
         dominant = Text(who.dominant or "", COLOURS.get(who.dominant or "", ""))
         table.add_row(
-            who.person_id.rpartition(".")[2], f"{who.first_seen:%H:%M:%S}", duration(who.seconds_observed), dominant,
-            mix(who.mean) if who.mean else "", percent(who.stress_ratio), percent(who.happiness_ratio),
+            who.person_id.rpartition(".")[2], f"{who.first_seen.astimezone():%H:%M:%S}",
+            duration(who.seconds_observed), dominant, Mix(who.mean) if who.mean else "",
+            percent(who.stress_ratio), percent(who.happiness_ratio),
         )  # fmt: skip
     if len(people) > MOST_PEOPLE:
         table.add_row("…", "", "", f"{len(people) - MOST_PEOPLE} more")
@@ -128,7 +135,7 @@ def _where(place: str) -> Text:
     question = "SELECT * FROM camera_window"
     if place.startswith("postgresql"):
         return text.append(f'psql "{place}" -c "{question}"')
-    return text.append(f'sqlite3 -box {place} "{question}"')
+    return text.append(f'sqlite3 -box {quote(place)} "{question}"')
 
 
 def _bar(share: float, colour: str) -> Text:
@@ -137,15 +144,23 @@ def _bar(share: float, colour: str) -> Text:
     return Text(("█" * (eighths // 8) + partial).ljust(BAR), colour)
 
 
-def mix(mean: Seven, width: int = 20) -> Text:
-    """The seven shares as one bar of coloured parts."""
-    text, drawn, reached = Text(), 0, 0.0
-    for emotion, share in zip(EMOTIONS, mean, strict=True):
-        reached += share
-        end = round(reached * width)
-        text.append("█" * (end - drawn), COLOURS[emotion])
-        drawn = end
-    return text
+class Mix:
+    """The seven shares as one bar of coloured parts, shorter in a narrow terminal, so that the figures stay whole."""
+
+    def __init__(self, mean: Seven) -> None:
+        self._mean = mean
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, MIX)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        text, drawn, reached = Text(), 0, 0.0
+        for emotion, share in zip(EMOTIONS, self._mean, strict=True):
+            reached += share
+            end = round(reached * min(MIX, options.max_width))
+            text.append("█" * (end - drawn), COLOURS[emotion])
+            drawn = end
+        yield text
 
 
 def _people(number: int) -> str:

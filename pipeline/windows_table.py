@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.emotions import COLOURS, EMOTIONS
-from pipeline.summary import duration, mix, percent
+from pipeline.summary import Mix, duration, percent
 from storage.history import CameraWindow, PersonWindow
 
 Window: TypeAlias = CameraWindow | PersonWindow
@@ -46,7 +46,7 @@ def _camera(windows: Sequence[Window]) -> Group:
     title.append(f", {_day(begin)} {_clock(begin, first.window_seconds)} to {until}, {years}", "dim")
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("from", *(["people"] if of_people else []), "seen for", "mostly", "emotions", "stressed", "happy"):
-        table.add_column(heading, justify="right" if heading in RIGHT else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if heading in RIGHT else "left", no_wrap=heading != "emotions")
     day = _day(first.window_start)
     for row in _rows(windows):
         if _day(row[0].window_start) != day:
@@ -78,7 +78,7 @@ def _add(table: Table, row: list[Window], of_people: bool) -> None:
     people = [str(window.people)] if isinstance(window, CameraWindow) else []
     table.add_row(
         _clock(window.window_start, window.window_seconds), *people, duration(window.seconds_observed),
-        Text(window.dominant or "", COLOURS.get(window.dominant or "", "")), mix(window.mean),
+        Text(window.dominant or "", COLOURS.get(window.dominant or "", "")), Mix(window.mean),
         Text(percent(window.stress_ratio), "bold red" if (window.stress_ratio or 0) >= 0.25 else ""),
         percent(window.happiness_ratio),
     )  # fmt: skip

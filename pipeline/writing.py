@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any, Final
 
 import msgspec
@@ -66,7 +67,7 @@ def opened(output: str | None) -> Iterator[IO[bytes]]:
         if path.is_dir():
             raise InputError(f"{output} is a folder; give the name of a file in it")
         if not path.parent.is_dir():
-            raise InputError(f"the folder of {output} does not exist; create it: mkdir -p {path.parent}")
+            raise InputError(f"the folder of {output} does not exist; create it: mkdir -p {quote(str(path.parent))}")
         if path.exists() and not path.is_file():  # a device or a pipe takes it as it comes
             with path.open("wb") as file:
                 yield file

@@ -1,6 +1,7 @@
 """SQLite: one file, in write-ahead mode while it is in use so that readers do not wait."""
 
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -88,7 +89,9 @@ class SqliteBackend(Backend):
             return
         folder = self._file.parent
         if not folder.is_dir():
-            raise StorageError(f"the folder of {self.place} does not exist; create it: mkdir -p {folder}")
+            raise StorageError(
+                f"the folder of {self.place} does not exist; create it: mkdir -p {shlex.quote(str(folder))}"
+            )
         if self._file.is_dir():
             raise StorageError(f"{self.place} is a folder; give the path of a file in it")
         if self._file.exists() and self._file.stat().st_size:

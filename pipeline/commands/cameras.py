@@ -85,7 +85,9 @@ def list_cameras(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("camera", "address", "read by", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for heading in ("camera", "address", "read by"):
+        table.add_column(heading, overflow="fold")
     for camera in cameras:
         table.add_row(camera.camera_id, redact(camera.url), camera.reader or "nobody")
     Console().print(table)

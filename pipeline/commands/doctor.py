@@ -23,7 +23,8 @@ def doctor(
     owner: Context = context.obj
     settings = owner.settings({})
     colours = {"ok": "green", "hint": "yellow", "broken": "red"}
-    table = Table("check", "", "found", box=None, header_style="bold")
+    table = Table("check", "", box=None, header_style="bold")
+    table.add_column("found", overflow="fold")
     broken = 0
     for finding in examine(settings, distributed=distributed, gpu=gpu):
         broken += finding.verdict == "broken"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,17 @@ def test_the_summary_says_who_was_seen_and_where_to_ask_for_more(affectstream: C
     assert done.err == ""
     for word in ("demo", "people", "stressed", "happy", "neutral", "sqlite3", "affectstream.db", "frames/s"):
         assert word in done.out
+
+
+def test_the_summary_has_the_times_of_this_machine_as_history_has(
+    affectstream: Command, in_zone: Callable[[str], None]
+) -> None:
+    in_zone("Asia/Tokyo")
+    done = affectstream("run", "demo:6", "--start", "2026-01-31T09:00:00Z", "--db", "my data.db")
+    assert " 18:00:0" in done.out
+    assert "09:00:0" not in done.out
+    assert " 18:00:0" in affectstream("history", "--window", "10", "--db", "my data.db").out
+    assert "sqlite3 -box 'my data.db' " in done.out  # to be pasted
 
 
 @pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])

@@ -189,6 +189,17 @@ def test_the_table_shows_people_emotions_and_pauses(affectstream: Command, door:
     assert all(emotion in lines[-1] for emotion in COLOURS)
 
 
+def test_in_a_narrow_terminal_the_bar_gives_way_and_every_figure_stays_whole(
+    affectstream: Command, door: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def figures(columns: int) -> list[list[str]]:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = affectstream("history", "--camera", "door", "--window", "10").out.splitlines()
+        return [[word for word in line.split() if "█" not in word] for line in lines if "%" in line]
+
+    assert figures(60) == figures(100) != []
+
+
 def test_the_window_is_one_that_gives_a_readable_number_of_rows(affectstream: Command, door: Path) -> None:
     def length(*arguments: str) -> int:
         rows = json.loads(affectstream("history", "--camera", "door", "--format", "json", *arguments).out)
@@ -264,6 +275,9 @@ BAD = {
     "runs are of nobody": ["export-history", "--what", "runs", "--person", "1", "--output", "-"],
     "--window goes with windows": ["export-history", "--what", "people", "--window", "10", "--output", "-"],
     "the folder of no/out.csv does not exist": ["export-history", "--output", "no/out.csv"],
+    "the folder of my files/out.csv does not exist; create it: mkdir -p '": [
+        "export-history", "--output", "my files/out.csv",
+    ],
     ". is a folder": ["export-history", "--output", "."],
     "nothing is stored of door on 2026-02-01": ["report", "--camera", "door", "--day", "2026-02-01"],
     "--day '2h ago' is a moment": ["report", "--camera", "door", "--day", "2h ago"],

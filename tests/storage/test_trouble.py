@@ -174,6 +174,7 @@ def test_who_only_reads_gets_along_with_a_read_only_file(tmp_path: Path) -> None
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert f"create it: mkdir -p {tmp_path / 'none'}" in refusal(f"sqlite:///{tmp_path}/none/a.db")
+    assert f"create it: mkdir -p '{tmp_path / 'my data'}'" in refusal(f"{tmp_path}/my data/a.db")  # to be pasted
     assert "is a folder" in refusal(str(tmp_path))
 
 
