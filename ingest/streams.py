@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from contracts.addresses import clean_camera_id, redact
-from contracts.errors import SourceError
+from contracts.errors import InputError, SourceError
 from contracts.messages import Picture
 from contracts.settings import IngestSettings
 from contracts.stages import Source
@@ -28,9 +28,12 @@ PROTOCOLS = "crypto,data,hls,http,https,httpproxy,rtmp,rtmps,rtmpt,rtp,rtsp,rtsp
 
 def source(address: str, camera_id: str | None, settings: IngestSettings) -> Source:
     """The camera at a URL. Nothing is contacted before its events are read."""
+    host = _host(address)
+    if not host and address.lower().startswith(("rtsp", "http")):  # the others may listen; these would ask this machine
+        raise InputError(f"{redact(address)} names no host; write the camera's name or IP address behind ://")
     return LiveSource(
         redact(address),
-        camera_id or clean_camera_id(_host(address) or "camera"),
+        camera_id or clean_camera_id(host or "camera"),
         settings,
         partial(_shots, address, settings),
     )

@@ -72,6 +72,8 @@ def test_names_are_cleaned(name: str, clean: str) -> None:
     ("address", "words"),
     [
         ("rstp://admin:s3cret@cam/live", "cannot read this kind of address"),
+        ("rtsp://admin:s3cret@:554/live", "names no host"),
+        ("http://", "names no host"),
         ("webcam:front", "give its number"),
         ("demo:long", "length in seconds"),
         ("demo:-1", "length in seconds"),
