@@ -24,8 +24,10 @@ from rich.progress import track
 from rich.table import Table
 from sqlalchemy import Connection, create_engine
 
+from benchmarks import checkout
 from benchmarks.month import FIRST_DAY, make
 from benchmarks.result import from_shell, positive
+from contracts.errors import InputError, StorageError
 from contracts.settings import Settings
 from dashboards.grafana.catalog import Asked, queries
 from dashboards.grafana.macros import Range, Value, expand, last
@@ -48,12 +50,15 @@ def measure(connection: Connection, days: int, repeats: int) -> Iterator[dict[st
 
 
 def _somebody(connection: Connection, shown: Range) -> str:
-    """Who was seen for long in this range."""
+    """Who was seen for long in this range. Raises InputError where nobody was."""
     query = (
         "SELECT person_id FROM person_summary WHERE last_seen BETWEEN %s AND %s "
         "ORDER BY seconds_observed DESC, person_id LIMIT 1"
     )
-    return str(connection.exec_driver_sql(query, (shown.start, shown.end)).scalar_one())
+    somebody = connection.exec_driver_sql(query, (shown.start, shown.end)).scalar_one_or_none()
+    if somebody is None:
+        raise InputError(f"the database has nobody between {shown.start} and {shown.end}: is it of `benchmarks.month`?")
+    return str(somebody)
 
 
 def _sent(query: Asked, shown: Range, variables: dict[str, Value]) -> str:
@@ -74,9 +79,7 @@ def _database(arguments: argparse.Namespace) -> Iterator[str]:
     if arguments.database:
         yield arguments.database
         return
-    from tests.services.postgres import postgres_server
-
-    with postgres_server(shared_buffers="128MB") as url:
+    with checkout.postgres(shared_buffers="128MB") as url:
         made = make(url, arguments.observations, arguments.days, arguments.cameras)
         for _ in track(made, "making the data", arguments.days, console=Console(stderr=True), transient=True):
             pass
@@ -97,10 +100,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
     with _database(arguments) as url:
-        engine = create_engine(choose(url).engine.url)
-        with engine.connect() as connection:
-            results = list(measure(connection, arguments.days, arguments.repeats))
-        engine.dispose()
+        database = choose(url)
+        try:
+            with database.engine.connect() as connection:
+                results = list(measure(connection, arguments.days, arguments.repeats))
+        except database.driver_errors as error:
+            raise StorageError(database.explain(error)) from error
+        finally:
+            database.close()
     table = Table("query", *(f"{name}, ms" for name in dict.fromkeys(result["range"] for result in results)))
     for query in dict.fromkeys(result["query"] for result in results):
         table.add_row(query, *(f"{result['median_ms']:,}" for result in results if result["query"] == query))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.result import from_shell, positive
+from contracts.errors import InputError
 from contracts.messages import F32, Picture
 from contracts.settings import DetectorSettings, ModelsSettings
 from contracts.stages import CropSpec, Detector
@@ -50,7 +51,7 @@ def labelled(folder: Path) -> Iterator[tuple[Picture, F32]]:
             ]
             picture = cv2.imread(str(folder / image.get("file", "")))
             if picture is None:
-                raise FileNotFoundError(folder / image.get("file", ""))
+                raise InputError(f"there is no picture {folder / image.get('file', '')}")
             yield np.asarray(picture, np.uint8), np.array(boxes, np.float32).reshape(-1, 4)
 
 
@@ -87,7 +88,10 @@ def accuracy(detector: Detector, folder: Path) -> dict[str, float]:
 
 
 def decode(path: Path) -> Iterator[list[Picture]]:
-    """The frames of a recording, in batches."""
+    """The frames of a recording, in batches. Raises InputError where it has none."""
+    capture = cv2.VideoCapture(str(path))
+    if not capture.grab():  # OpenCV takes what is not there for a recording of no frames
+        raise InputError(f"{path} is no recording")
     capture = cv2.VideoCapture(str(path))
     batch: list[Picture] = []
     while True:

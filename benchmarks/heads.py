@@ -61,9 +61,10 @@ def crops_of(video: Path, settings: Settings, engine: Engine) -> U8:
 
 
 def answered(scores: F32) -> list[float]:
-    """How often each emotion is the most probable one."""
-    times: list[float] = (np.bincount(scores.argmax(axis=1), minlength=len(EMOTIONS)) / len(scores)).tolist()
-    return times
+    """How often each emotion is the most probable one; never, where there is no face."""
+    times = np.bincount(scores.argmax(axis=1), minlength=len(EMOTIONS))
+    shares: list[float] = (times / max(len(scores), 1)).tolist()
+    return shares
 
 
 def tables(matrices: dict[str, np.ndarray], seen: dict[str, F32]) -> list[Table]:

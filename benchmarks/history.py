@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from sqlalchemy import Connection, create_engine, text
 
+from benchmarks import checkout
 from benchmarks.month import FIRST_DAY, make
 from benchmarks.result import from_shell, positive
 from contracts.emotions import EMOTIONS
@@ -173,9 +174,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=positive, default=20, help="how many times each question is asked")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
-    from tests.services.postgres import postgres_server
-
-    with postgres_server(shared_buffers="128MB") as url:
+    with checkout.postgres(shared_buffers="128MB") as url:
         began = time.perf_counter()
         made = make(url, arguments.observations, arguments.days, arguments.cameras)
         for _ in _shown(made, "making the data", arguments.days):

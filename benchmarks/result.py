@@ -158,6 +158,8 @@ def from_shell(main: Callable[[], object]) -> None:
         code = main()
     except AffectstreamError as error:
         sys.exit(f"affectstream: {error}")
+    except OSError as error:  # a file that is named cannot be read, or written to
+        sys.exit(f"affectstream: {error.filename}: {error.strerror}" if error.filename else f"affectstream: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)

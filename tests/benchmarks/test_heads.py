@@ -6,7 +6,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from benchmarks.heads import LABELLED, agreement, draw, tables
+from benchmarks.heads import LABELLED, agreement, answered, draw, tables
 from benchmarks.result import conclude, machine, read
 from classifier.datasets import Examples
 from classifier.evaluation import VOTED
@@ -50,3 +50,7 @@ def test_a_picture_is_drawn_with_recordings_and_without(tmp_path: Path) -> None:
         assert picture is not None
         heights.append(picture.shape[0])
     assert heights[0] < heights[1]
+
+
+def test_a_recording_without_a_face_answers_nothing() -> None:
+    assert answered(np.empty((0, 7), np.float32)) == [0.0] * 7

@@ -134,6 +134,8 @@ def test_what_goes_wrong_in_a_benchmark_is_one_line() -> None:
 
     with pytest.raises(SystemExit, match=r"^affectstream: nofile is no data set$"):
         from_shell(refuse)
+    with pytest.raises(SystemExit, match=r"^affectstream: /nowhere/figures.json: No such file or directory$"):
+        from_shell(lambda: Path("/nowhere/figures.json").write_text("{}"))
     with pytest.raises(SystemExit, match=r"^3$"):
         from_shell(lambda: 3)
     with pytest.raises(SystemExit, match=r"^0$"):

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.detectors import accuracy, watch
-from contracts.errors import StageError
+from contracts.errors import InputError, StageError
 from contracts.messages import Faces, Picture
 from contracts.settings import DetectorSettings, ModelsSettings
 from contracts.stages import CropSpec
@@ -187,6 +187,11 @@ def test_the_labelled_faces_are_found(opened: Open, shared: Path) -> None:
 
 def test_an_empty_room_stays_empty(opened: Open, shared: Path) -> None:
     assert watch([opened()], shared / "videos" / "no_face.mp4")["faces"] == 0
+
+
+def test_a_recording_that_is_not_there_is_no_empty_room(opened: Open, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"film\.mp4 is no recording"):
+        watch([opened()], tmp_path / "film.mp4")
 
 
 @pytest.mark.slow
