@@ -13,8 +13,8 @@ help: ## show this
 install: $(INSTALLED) ## make .venv with everything in it
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "affectstream needs Python 3.11 or later: apt-get install python3, or make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "affectstream needs Python 3.11, 3.12 or 3.13: apt-get install python3, or make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends python3-venv; } || \
 		{ echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
