@@ -82,11 +82,12 @@ def decoded(video: Path, settings: Settings) -> Pass:
 
 def fer(video: Path) -> Pass:
     """The `fer` package, in an environment and a process of its own."""
-    python = ENVIRONMENT.resolve() / "bin" / "python"
-    if not python.exists():
+    python, installed = ENVIRONMENT.resolve() / "bin" / "python", ENVIRONMENT / ".installed"
+    if not installed.exists():
         print(f"making an environment for {FER[0]} in {ENVIRONMENT} …", file=sys.stderr)
         venv.create(ENVIRONMENT, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *FER], check=True)
+        installed.touch()  # not before: what was interrupted is made again
     script = Path(__file__).with_name("fer_baseline.py")
     done = subprocess.run([python, script, video], check=True, capture_output=True, text=True)
     return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Pass)
@@ -132,7 +133,7 @@ def _video(video: Path, settings: Settings, *, rounds: int, with_fer: bool, note
         for name, each in passes.items()
     ]  # fmt: skip
     ratios: list[list[Cell]] = [[f"frames/s, to {name}", against(name)] for name in ways if name != OURS]
-    if with_fer:
+    if with_fer and all(one.faces for one in passes[THEIRS]):  # to nothing there is no ratio
         ratios.append([f"faces/s, to {THEIRS}", against(THEIRS, faces=True)])
     return [
         Table(title=f"{video.name}: speed", columns=SPEED, rows=rows, note=passes[OURS][0].by),

@@ -115,7 +115,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def _cut(frame: Frame, faces: Faces, crop: CropSpec) -> U8:
-    return crops.cut(frame.picture, faces.boxes, crop)
+    return crops.cut(frame.picture, faces.boxes, crop, faces.landmarks)
 
 
 def _emotions(frames: Sequence[Frame], found: Sequence[Faces], probabilities: np.ndarray) -> Iterator[FrameEmotions]:

@@ -4,6 +4,7 @@ SQLite is measured on a new file each time, Postgres on a database that may hold
 the end.
 """
 
+import math
 import secrets
 import tempfile
 import time
@@ -147,7 +148,7 @@ def _table(written: dict[tuple[str, int], list[Written]]) -> Table:
             f"{database}, {size} a transaction",
             spread([one.rows / one.new for one in each]),
             spread([one.rows / one.repeated for one in each]),
-            spread([1000 * one.new * size / one.rows for one in each]),
+            spread([1000 * one.new / math.ceil(one.rows / size) for one in each]),
             spread([one.bytes / one.rows for one in each]),
             spread([1000 * one.summary for one in each]),
         ]

@@ -69,3 +69,9 @@ def test_what_a_benchmark_misses_is_told_in_one_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(checkout, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"psutil.*\[dev\]"):
         measured(server=True)
+
+
+def test_a_transaction_of_fewer_rows_than_it_may_have_takes_as_long_as_it_took() -> None:
+    once = storage.Written(rows=100, new=0.1, repeated=0.1, summary=0.1, bytes=1.0)
+    (row,) = storage._table({("SQLite", 2000): [once]}).rows
+    assert middle(row[3]) == pytest.approx(100.0)
