@@ -20,6 +20,9 @@ from contracts.errors import AffectstreamError, InputError
 
 PACKAGES = ("affectstream", "opencv-python-headless", "openvino", "tensorflow", "numpy")
 
+UNBOUNDED = 10_000
+"""Columns of what is no terminal: more than any table has."""
+
 
 class Spread(msgspec.Struct, frozen=True):
     """A figure that was measured several times."""
@@ -135,8 +138,10 @@ def read(path: Path) -> Result:
 
 
 def show(made: Result, console: Console | None = None) -> None:
-    """Prints the tables."""
+    """Prints the tables, whole where it is no terminal: what is kept in a file has room for all figures."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = UNBOUNDED
     for table in made.tables:
         console.print(_drawn(table))
         if table.note:
@@ -192,7 +197,7 @@ def _drawn(table: Table) -> RichTable:
     drawn = RichTable(title=table.title, title_justify="left", title_style="bold")
     for place, column in enumerate(table.columns):
         name = column.name + (f"\n{column.unit}" if column.unit else "")
-        drawn.add_column(name, justify="right" if place else "left", no_wrap=not place)
+        drawn.add_column(name, justify="right" if place else "left", no_wrap=not place, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(text(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)))
     return drawn

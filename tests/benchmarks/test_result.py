@@ -64,6 +64,15 @@ def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
     assert after.machine.memory_gib > 0.1
 
 
+def test_what_is_shown_in_a_file_has_all_its_figures() -> None:
+    cells: list[Cell] = ["the whole name of a model", *(float(number) for number in range(1000, 1020))]
+    columns = (Column("model"), *(Column(f"figure {number}", digits=4) for number in range(20)))
+    table = Table(title="many", columns=columns, rows=[cells])
+    console = Console(file=io.StringIO(), width=80)
+    show(result("candidates", "candidates", machine(), [table]), console)
+    assert all(f"{number:,}.0000" in text(console) for number in range(1000, 1020))
+
+
 def test_a_table_shows_figures_spreads_and_what_is_missing() -> None:
     console = printed()
     show(made(Spread(12_345.6, 9_000.0, 13_000.0), 0.125, 460), console)
