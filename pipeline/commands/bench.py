@@ -189,5 +189,12 @@ def report(name: str, measure: "Callable[[], list[Table]]", output: Path | None)
     if output is not None and not output.parent.is_dir():
         raise InputError(f"no folder {output.parent}")
     where = machine()
-    said = [Path(word).name if "/" in word else word for word in sys.argv[1:]]  # folders are nobody's business
-    conclude(name, " ".join(["affectstream", *said]), where, measure(), output)
+    conclude(name, " ".join(["affectstream", *map(_public, sys.argv[1:])]), where, measure(), output)
+
+
+def _public(word: str) -> str:
+    """A word of the command as it is kept: folders are nobody's business, nor are the passwords of addresses."""
+    scheme, address, _ = word.partition("://")
+    if address:
+        return f"{scheme}://…"
+    return Path(word).name if "/" in word else word

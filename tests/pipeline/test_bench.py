@@ -1,9 +1,13 @@
 """`affectstream bench` measures this machine, and keeps what it measured."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.result import Table, middle, read
+from pipeline.commands.bench import report
 from tests.ingest.making import record
 from tests.pipeline.conftest import Command
 
@@ -58,3 +62,14 @@ def test_bad_input_to_a_benchmark_is_one_line(affectstream: Command, tmp_path: P
         done = affectstream("bench", *arguments.split())
         assert done.code == 2
         assert len(done.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host", "postgresql://me@host/db?password=secret"])
+def test_no_password_of_a_database_is_kept_with_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["affectstream", "bench", "storage", "--postgres", url, "--json", "a/made.json"])
+    report("storage", list, tmp_path / "made.json")
+    assert read(tmp_path / "made.json").command == (
+        "affectstream bench storage --postgres postgresql://… --json made.json"
+    )
