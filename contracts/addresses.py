@@ -1,5 +1,6 @@
 """Addresses as the user types them: which are cameras, what may be shown of them, and what a camera is called."""
 
+import hashlib
 import re
 import unicodedata
 from typing import Final
@@ -54,6 +55,16 @@ def check_camera_id(name: str) -> str:
 
 
 def clean_camera_id(name: str) -> str:
-    """The name in letters, digits, dots, underscores and hyphens alone; `camera` where nothing is left of it."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:64] or "camera"
+    """The name in letters, digits, dots, underscores and hyphens of ASCII alone; `camera` where nothing is left of it.
+
+    Where letters of other scripts are lost, a digest of the name is put behind: other names must give other cameras.
+
+        >>> clean_camera_id("señor, 1"), clean_camera_id("интервью 1")
+        ('senor-1', '1-bcf1c3')
+    """
+    letters = unicodedata.normalize("NFKD", name)
+    plain = letters.encode("ascii", "ignore").decode()
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:64].rstrip("-.") or "camera"
+    lost = any(letter.isalnum() and not letter.isascii() for letter in letters)
+    digest = hashlib.sha256(unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{clean[:57]}-{digest[:6]}" if lost else clean

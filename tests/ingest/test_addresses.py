@@ -62,10 +62,22 @@ def test_the_users_own_name_wins() -> None:
 
 @pytest.mark.parametrize(
     ("name", "clean"),
-    [("Café au lait (2)", "Cafe-au-lait-2"), ("a.b_c-d", "a.b_c-d"), ("日本", "camera"), ("..", "camera")],
+    [
+        ("Café au lait (2)", "Cafe-au-lait-2"),
+        ("a.b_c-d", "a.b_c-d"),
+        ("日本", "camera-cf2abf"),
+        ("..", "camera"),
+        ("a" * 80, "a" * 64),
+    ],
 )
 def test_names_are_cleaned(name: str, clean: str) -> None:
     assert clean_camera_id(name) == clean
+    assert clean_camera_id(clean) == clean
+
+
+def test_recordings_whose_names_differ_in_any_script_are_different_cameras() -> None:
+    names = ["интервью 1", "интервью 2", "беседа 1", "беседа", "面试", "x" * 90 + "面", "x" * 90 + "试"]
+    assert len({clean_camera_id(name) for name in names}) == len(names)
 
 
 @pytest.mark.parametrize(
