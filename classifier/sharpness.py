@@ -39,8 +39,11 @@ class SharpnessAware(keras.Model):  # type: ignore[misc]  # Keras has no types
             return loss, answers, tape.gradient(loss, [variable.value for variable in learnt])
 
         before = [tf.identity(variable.value) for variable in learnt]
+        others = [tf.identity(variable.value) for variable in self.non_trainable_variables]
         for variable, way in zip(learnt, self._climb(look()[2]), strict=True):
             variable.assign_add(way)
+        for variable, value in zip(self.non_trainable_variables, others, strict=True):
+            variable.assign(value)  # statistics move once a step, and both looks leave the same units out
         loss, answers, slopes = look()
         for variable, value in zip(learnt, before, strict=True):  # back first: averages are of where steps lead
             variable.assign(value)
