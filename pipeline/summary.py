@@ -19,6 +19,8 @@ from storage.store import Store
 
 BAR: Final = 28  # characters
 MIX: Final = 20  # characters, where there is room
+MARKS: Final = dict(zip(EMOTIONS, "ADFHS!N", strict=True))
+"""What stands for an emotion where there are no colours."""
 MOST_PEOPLE: Final = 20
 
 
@@ -158,9 +160,14 @@ class Mix:
         for emotion, share in zip(EMOTIONS, self._mean, strict=True):
             reached += share
             end = round(reached * min(MIX, options.max_width))
-            text.append("█" * (end - drawn), COLOURS[emotion])
+            text.append(block(emotion, console) * (end - drawn), COLOURS[emotion])
             drawn = end
         yield text
+
+
+def block(emotion: str, console: Console) -> str:
+    """One character of an emotion, to be painted in its colour where the console has any."""
+    return "█" if console.color_system and not console.no_color else MARKS[emotion]
 
 
 def _people(number: int) -> str:

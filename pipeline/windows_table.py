@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from contracts.emotions import COLOURS, EMOTIONS
-from pipeline.summary import Mix, duration, percent
+from pipeline.summary import Mix, block, duration, percent
 from storage.history import CameraWindow, PersonWindow
 
 Window: TypeAlias = CameraWindow | PersonWindow
@@ -22,15 +22,17 @@ def windows_table(windows: Sequence[Window]) -> Group:
     """A table for each camera, oldest window first; the windows have one length. Times are in the machine's zone."""
     cameras = dict.fromkeys(window.camera_id for window in windows)
     parts = [_camera([window for window in windows if window.camera_id == name]) for name in cameras]
-    return Group(*parts, legend())
+    return Group(*parts, Legend())
 
 
-def legend() -> Text:
-    """Which colour is which emotion."""
-    text = Text("  ")
-    for emotion in EMOTIONS:
-        text.append("█", COLOURS[emotion]).append(f" {emotion}  ", "dim")
-    return text
+class Legend:
+    """Which colour, or without colours which letter, is which emotion."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        text = Text("  ")
+        for emotion in EMOTIONS:
+            text.append(block(emotion, console), COLOURS[emotion]).append(f" {emotion}  ", "dim")
+        yield text
 
 
 def _camera(windows: Sequence[Window]) -> Group:

@@ -25,6 +25,7 @@ class What(StrEnum):
     """What is written."""
 
     WINDOWS = "windows"
+    PERSON_WINDOWS = "person-windows"
     EPISODES = "episodes"
     PEOPLE = "people"
     RUNS = "runs"
@@ -42,7 +43,7 @@ class Format(StrEnum):
 def export_history(
     context: typer.Context,
     output: Annotated[str, typer.Option(help="The file; - is standard output.", show_default=False)],
-    what: Annotated[What, typer.Option(help="What to write; windows are of cameras, with --person of the person.")] = (
+    what: Annotated[What, typer.Option(help="What to write; windows are of cameras, with --person of that person.")] = (
         What.WINDOWS
     ),
     camera: Camera = None,
@@ -72,7 +73,7 @@ def export_history(
     kind = _kind(what, person)
     if person is not None and what is What.RUNS:
         raise InputError("runs are of nobody in particular; leave --person out")
-    if window is not None and what is not What.WINDOWS:
+    if window is not None and what not in {What.WINDOWS, What.PERSON_WINDOWS}:
         raise InputError(f"--window goes with windows, not with {what}; leave it out")
     if what not in {What.WINDOWS, What.RUNS}:
         refuse_people(settings, what.value)
@@ -89,6 +90,7 @@ def _kind(what: What, person: str | None) -> "Kind[Any]":
 
     kinds: dict[What, Kind[Any]] = {
         What.WINDOWS: history.CAMERA_WINDOWS if person is None else history.PERSON_WINDOWS,
+        What.PERSON_WINDOWS: history.PERSON_WINDOWS,
         What.EPISODES: history.EPISODES,
         What.PEOPLE: history.PEOPLE,
         What.RUNS: history.RUNS,

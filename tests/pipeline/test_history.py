@@ -37,6 +37,7 @@ from tests.storage.samples import (
 
 VIEWS = {
     "windows": ("camera_window", "window_start, window_seconds, camera_id"),
+    "person-windows": ("person_window", "window_start, window_seconds, camera_id, person_id"),
     "episodes": ("episode", "started_at, person_id"),
     "people": ("person_summary", "first_seen, person_id"),
     "runs": ("camera_run", "started_at, run_id"),
@@ -189,13 +190,22 @@ def test_the_table_shows_people_emotions_and_pauses(affectstream: Command, door:
     assert all(emotion in lines[-1] for emotion in COLOURS)
 
 
+def test_without_colours_the_bar_is_of_letters(affectstream: Command, door: Path) -> None:
+    out = affectstream("history", "--camera", "door", "--window", "900").out
+    *_, legend = lines = out.splitlines()
+    bar = next(word for line in lines if "%" in line for word in line.split() if not set(word) - set("ADFHS!N"))
+    happy, neutral = select(door, "SELECT mean_happy, mean_neutral FROM camera_window WHERE window_seconds = 900")[0]
+    assert (bar.count("H"), bar.count("N")) == pytest.approx((20 * happy, 20 * neutral), abs=1)
+    assert "H happy" in legend
+
+
 def test_in_a_narrow_terminal_the_bar_gives_way_and_every_figure_stays_whole(
     affectstream: Command, door: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def figures(columns: int) -> list[list[str]]:
         monkeypatch.setenv("COLUMNS", str(columns))
         lines = affectstream("history", "--camera", "door", "--window", "10").out.splitlines()
-        return [[word for word in line.split() if "█" not in word] for line in lines if "%" in line]
+        return [[word for word in line.split() if set(word) - set("ADFHS!N")] for line in lines if "%" in line]
 
     assert figures(60) == figures(100) != []
 
