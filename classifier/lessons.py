@@ -37,14 +37,18 @@ def lessons_of(examples: Examples, recipe: Recipe, name: str) -> Lessons:
 
 
 def shares(examples: Examples, recipe: Recipe) -> tuple[Examples, Examples]:
-    """What a training of data that is `divided` learns from, and what only watches, whatever part is left out."""
+    """What a training of data that is `divided` learns from, and what only watches, whatever part is left out.
+
+    What watches or tests has no exact duplicate among what is learnt from.
+    """
     training = examples.of("train")
     training = training.where(~training.blank() & ~training.twins_in(examples.where(examples.split != 0)))
     if recipe.balanced:
         training = training.balanced(DIVISION)
     watching = np.random.default_rng(DIVISION).random(len(training)) < recipe.held_out
-    learnt = training.where(~watching)
+    learnt, held_out = training.where(~watching), training.where(watching)
+    learnt = learnt.where(~learnt.twins_in(held_out))
     if recipe.without:
         which, count = recipe.without
         learnt = learnt.where(parts_of(learnt, count) != which)
-    return learnt, training.where(watching)
+    return learnt, held_out

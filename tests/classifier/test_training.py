@@ -286,6 +286,14 @@ def test_the_same_pictures_are_held_out_whatever_is_left_to_chance(
     assert np.array_equal(first, second)
 
 
+def test_pictures_that_only_watch_have_no_copy_among_those_that_are_learnt_from() -> None:
+    data = stripes(500, 3)
+    first = lessons.lessons_of(data, QUICK, "data")
+    twice = lessons.lessons_of(data.where(np.sort(np.tile(np.arange(500), 2))), QUICK, "data")
+    assert len(twice.held_out) > len(first.held_out)
+    assert not twice.training.twins_in(twice.held_out).any()
+
+
 def test_balanced_pictures_are_held_out_whatever_the_seed_as_well() -> None:
     # Or a training that begins where one with another seed ended would be measured by pictures that it knows.
     data = stripes(700, 3)
