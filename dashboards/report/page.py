@@ -105,7 +105,8 @@ def _figures(facts: Day) -> list[Figure]:
     def figure(label: str, mine: float | None, theirs: float | None, shown: Callable[[float], str]) -> Figure:
         change = ""
         if mine is not None and theirs is not None:
-            gap = round(mine - theirs, 2 if shown is percent else 0)
+            # Of shares as they are shown: the same figure twice must not differ by a point.
+            gap = round(round(mine, 2) - round(theirs, 2), 2) if shown is percent else round(mine - theirs)
             sign = "+" if gap > 0 else _MINUS if gap < 0 else "±"
             change = sign + (f"{abs(gap) * 100:.0f} points" if shown is percent else shown(abs(gap)))
         return Figure(label, "–" if mine is None else shown(mine), "–" if theirs is None else shown(theirs), change)

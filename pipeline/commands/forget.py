@@ -27,7 +27,7 @@ def forget(
     db: Annotated[
         str | None, typer.Option(help="Database: a file, or postgresql://…", show_default="storage.url")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal nobody is asked.")] = False,
     no_redis: Annotated[
         bool, typer.Option("--no-redis", help="Leave out the dead letters in Redis, where it is not used any more.")
     ] = False,

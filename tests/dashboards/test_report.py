@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.rows import Rows, Seven
 from contracts.settings import Settings
@@ -122,10 +123,14 @@ class Words(HTMLParser):
     def all(self) -> str:
         return " ".join(self.text).replace("\N{NARROW NO-BREAK SPACE}", " ")
 
+    @property
+    def figures(self) -> dict[str, list[str]]:
+        return {row[0]: [cell.replace("\N{NARROW NO-BREAK SPACE}", " ") for cell in row[1:]] for row in self.tables[1]}
+
 
 def test_the_figures_are_weighted_by_time_and_stand_against_the_week_before(store: Store) -> None:
     page = Words(page_of(store))
-    rows = {row[0]: [cell.replace("\N{NARROW NO-BREAK SPACE}", " ") for cell in row[1:]] for row in page.tables[1]}
+    rows = page.figures
     assert rows["people"] == ["12", "3", "+9"]
     assert rows["time seen, over all people"] == ["6 min 40 s", "6 min 40 s", "±0 s"]
     assert rows["of that time stressed"] == ["25 %", "25 %", "±0 points"]
@@ -135,6 +140,16 @@ def test_the_figures_are_weighted_by_time_and_stand_against_the_week_before(stor
     assert "Against Thursday, 1 January 2026" in page.all
     assert "Mean over the day: happy 75 %, sad 25 %" in page.all
     assert "Highest stress ratio: 100 %, at 09:15." in page.all
+
+
+def test_shares_that_look_the_same_differ_by_nothing(store: Store) -> None:
+    for number, stressed in ((21, 0.164), (28, 0.156)):  # both are shown as 16 %
+        day = day_of(number, 1)
+        calm, tense, _ = day.windows
+        tense = replace(tense, stress_ratio=4 * stressed)
+        store.write(replace(day, windows=[calm, tense]))
+    rows = Words(page_of(store, day=THURSDAY + timedelta(days=21))).figures
+    assert rows["of that time stressed"] == ["16 %", "16 %", "±0 points"]
 
 
 def test_the_charts_can_be_read_as_a_table(store: Store) -> None:
