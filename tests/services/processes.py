@@ -1,19 +1,24 @@
 """What all servers of the tests have in common: a port of their own, and an end."""
 
+import secrets
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 
 def free_port(besides: int = 0) -> int:
-    """A port on which nobody listens, other than this one."""
+    """A port on which nobody listens, other than this one.
+
+    None of those that Linux gives to outgoing connections: one of these would take it before our server does.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port != besides:
-            return port
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port != besides:
+                return port
 
 
 def end(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIGTERM, seconds: float = 20) -> None:
