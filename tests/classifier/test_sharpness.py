@@ -64,12 +64,18 @@ def test_a_step_leads_to_the_same_place_on_jax() -> None:
 
 def test_statistics_move_once_a_step_and_both_looks_leave_the_same_units_out() -> None:
     given = keras.Input((3,))
-    network = keras.Model(given, keras.layers.Dense(2)(keras.layers.BatchNormalization(momentum=0.9)(given)))
+    dropout = keras.layers.Dropout(0.5, seed=1)
+    seen = dropout(keras.layers.BatchNormalization(momentum=0.9)(given))
+    network = keras.Model(given, keras.layers.Dense(2)(seen))
     trainee = SharpnessAware(network, 0.5)
     trainee.compile(keras.optimizers.SGD(RATE), keras.losses.CategoricalCrossentropy(from_logits=True))
     pictures = np.random.default_rng(1).normal(2.0, size=(8, 3)).astype(np.float32)
     trainee.fit(pictures, np.eye(2, dtype=np.float32)[[0, 1] * 4], batch_size=8, verbose=0)
     np.testing.assert_allclose(network.layers[1].moving_mean, 0.1 * pictures.mean(axis=0), rtol=1e-5)
+    left_out = keras.layers.Dropout(0.5, seed=1)
+    left_out(pictures, training=True)
+    drawn, once = (np.array(layer.seed_generator.state) for layer in (dropout, left_out))
+    assert np.array_equal(drawn, once)
 
 
 def test_filters_in_mirrored_pairs_climb_and_come_back_as_pairs() -> None:
