@@ -66,12 +66,16 @@ def show(
     """
     console = console or Console()
     cameras: dict[str, list[Run]] = {}
+    anybody = False
     for run in runs:
         cameras.setdefault(run.camera_id, []).append(run)
     for camera_id, its_runs in cameras.items():
         ids = [run.run_id for run in its_runs]
         people = None if anonymous else store.people(ids)
         console.print(_camera(camera_id, its_runs, store.totals(ids), people))
+        anybody |= bool(people)
+    if anybody and not _coloured(console):  # colours need none: the bars above have them, with names
+        console.print(Padding(Legend(), (0, 0, 1, 0)))
     frames = sum(run.frames for run in runs)
     speed = f" in {wall_seconds:.1f} s ({frames / wall_seconds:.0f} frames/s)" if wall_seconds else ""
     console.print(
@@ -160,14 +164,28 @@ class Mix:
         for emotion, share in zip(EMOTIONS, self._mean, strict=True):
             reached += share
             end = round(reached * min(MIX, options.max_width))
-            text.append(block(emotion, console) * (end - drawn), COLOURS[emotion])
+            text.append(_block(emotion, console) * (end - drawn), COLOURS[emotion])
             drawn = end
         yield text
 
 
-def block(emotion: str, console: Console) -> str:
+class Legend:
+    """Which colour, or without colours which letter, is which emotion."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        text = Text("  ")
+        for emotion in EMOTIONS:
+            text.append(_block(emotion, console), COLOURS[emotion]).append(f" {emotion}  ", "dim")
+        yield text
+
+
+def _block(emotion: str, console: Console) -> str:
     """One character of an emotion, to be painted in its colour where the console has any."""
-    return "█" if console.color_system and not console.no_color else MARKS[emotion]
+    return "█" if _coloured(console) else MARKS[emotion]
+
+
+def _coloured(console: Console) -> bool:
+    return bool(console.color_system) and not console.no_color
 
 
 def _people(number: int) -> str:

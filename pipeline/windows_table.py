@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from rich.console import Console, ConsoleOptions, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from contracts.emotions import COLOURS, EMOTIONS
-from pipeline.summary import Mix, block, duration, percent
+from contracts.emotions import COLOURS
+from pipeline.summary import Legend, Mix, duration, percent
 from storage.history import CameraWindow, PersonWindow
 
 Window: TypeAlias = CameraWindow | PersonWindow
@@ -23,16 +23,6 @@ def windows_table(windows: Sequence[Window]) -> Group:
     cameras = dict.fromkeys(window.camera_id for window in windows)
     parts = [_camera([window for window in windows if window.camera_id == name]) for name in cameras]
     return Group(*parts, Legend())
-
-
-class Legend:
-    """Which colour, or without colours which letter, is which emotion."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        text = Text("  ")
-        for emotion in EMOTIONS:
-            text.append(block(emotion, console), COLOURS[emotion]).append(f" {emotion}  ", "dim")
-        yield text
 
 
 def _camera(windows: Sequence[Window]) -> Group:

@@ -90,6 +90,13 @@ def test_the_summary_says_who_was_seen_and_where_to_ask_for_more(affectstream: C
         assert word in done.out
 
 
+def test_without_colours_the_summary_says_which_letter_is_which_emotion(affectstream: Command) -> None:
+    assert "H happy  S sad  ! surprise" in affectstream("run", "demo:6").out
+    nobody = affectstream("run", "demo:6", "--privacy", "aggregate", "--db", "aggregate.db").out
+    assert "frames/s" in nobody
+    assert "! surprise" not in nobody  # nor are there bars of letters
+
+
 def test_the_summary_has_the_times_of_this_machine_as_history_has(
     affectstream: Command, in_zone: Callable[[str], None]
 ) -> None:
