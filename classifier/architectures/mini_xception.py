@@ -31,7 +31,9 @@ def build(heads: Mapping[str, int], *, channels: int = 1) -> Any:
         x = layers.Conv2D(8, 3, use_bias=False, kernel_regularizer=regularizers.L2(0.01))(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
     for width in WIDTHS:
-        shortcut = layers.Conv2D(width, 1, 2, padding="same", use_bias=False)(x)
+        # Every second place, then the projection, is what its stride would do; but with that, TensorFlow 2.21's oneDNN
+        # writes past the gradient of a kernel of one place from less than 16 channels (float32, AVX-512).
+        shortcut = layers.Conv2D(width, 1, use_bias=False)(layers.MaxPooling2D(1, 2, padding="same")(x))
         shortcut = layers.BatchNormalization()(shortcut)
         x = layers.ReLU()(_separable(x, width))
         x = layers.MaxPooling2D(3, 2, padding="same")(_separable(x, width))

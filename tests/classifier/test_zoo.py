@@ -52,6 +52,13 @@ def test_a_network_has_the_size_that_its_recipe_implies(name: str, shape: tuple[
     assert model.count_params() == parameters
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_no_network_has_the_convolution_whose_gradient_is_written_past_its_end(name: str) -> None:
+    for layer in architecture(name).build(SEVEN)._flatten_layers():
+        if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1) and layer.kernel.shape[2] < 16:
+            assert layer.strides == (1, 1), layer.name  # TensorFlow with oneDNN, in float32 and with AVX-512
+
+
 def test_the_papers_recipes_are_the_papers() -> None:
     first, second = preset("cnn4", "paper"), preset("cnn4", "paper-second")
     assert (first.batch_size, first.options["dropout"], first.epochs) == (128, 0.25, 25)
