@@ -17,7 +17,10 @@ from contracts.errors import InputError
 from ingest.pictures import reason
 from ingest.runs import SECOND, parse_time
 
-OPTIONS = {"protocol_whitelist": "file"}  # a playlist in disguise must not make us call the network
+OPTIONS = {
+    "protocol_whitelist": "file",  # a playlist in disguise must not make us call the network
+    "max_reload": "1",  # nor wait, deaf to Ctrl-C, for one without an end to go on: this is a recording, not a camera
+}
 NOT_VIDEO = {"tty", "ass", "srt", "webvtt"}  # FFmpeg can show a text file as moving letters; nobody means that
 EARLIEST = 631_152_000 * SECOND  # 1990: container clocks that were never set say 1904 or 1970
 

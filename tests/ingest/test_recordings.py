@@ -232,6 +232,12 @@ def make_playlist(folder: Path) -> Path:
     return path
 
 
+def make_endless_playlist(folder: Path) -> Path:
+    path = folder / "film.m3u8"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nmissing.ts\n")  # its writer would add to it
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -243,8 +249,9 @@ def make_playlist(folder: Path) -> Path:
         (make_unfinished, "cut off or was never finished"),
         (make_frameless, "has no frames"),
         (make_playlist, "is not a video|has no video"),
+        (make_endless_playlist, "is not a video"),
     ],
-    ids=["missing", "folder", "empty", "text", "sound", "unfinished", "frameless", "playlist"],
+    ids=["missing", "folder", "empty", "text", "sound", "unfinished", "frameless", "playlist", "endless"],
 )
 def test_what_is_no_recording_is_refused_in_one_line(
     tmp_path: Path, make: object, words: str, capfd: pytest.CaptureFixture[str]
