@@ -41,7 +41,7 @@ _ADVICE: Final = {
     sqlite3.SQLITE_FULL: "the disk that holds {place} is full; free some space and start again: "
     "what was stored before is kept, and nothing is stored twice",
     sqlite3.SQLITE_NOTADB: "{place} is not a SQLite database; choose another file",
-    sqlite3.SQLITE_CORRUPT: "{place} is damaged; restore a copy, or save what can be read: sqlite3 {place} .recover",
+    sqlite3.SQLITE_CORRUPT: "{place} is damaged; restore a copy, or save what can be read: sqlite3 {quoted} .recover",
     sqlite3.SQLITE_BUSY: "{place} is locked by another program; close it and try again",
     sqlite3.SQLITE_READONLY: "{place} is read-only; make it and its folder writable, or choose another file",
     sqlite3.SQLITE_CANTOPEN: "{place} cannot be opened; check that you may write to it and to its folder",
@@ -110,20 +110,31 @@ class SqliteBackend(Backend):
         refuse_newer(version, self.place)
 
     def _look(self) -> tuple[int, set[str], str | None]:
-        """Whose the file is, its tables and their version; without touching: opening it for writing alters it."""
+        """Whose the file is, its tables and their version; without touching: opening it for writing alters it.
+
+        Where somebody was killed in the midst of writing, SQLite has to undo that half before anything can be read.
+        """
         try:
-            with closing(sqlite3.connect(self._address(), uri=True, timeout=BUSY_SECONDS)) as connection:
-                (mark,) = connection.execute("PRAGMA application_id").fetchone()
-                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-                versions = f"SELECT max(version_num) FROM {VERSION_TABLE}"  # noqa: S608
-                version = connection.execute(versions).fetchone()[0] if VERSION_TABLE in tables else None
+            try:
+                return self._seen("ro")
+            except sqlite3.OperationalError as error:
+                if self._read_only or error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    raise
+                return self._seen("rw")
         except sqlite3.Error as error:
             raise StorageError(self.explain(error)) from error
+
+    def _seen(self, mode: str) -> tuple[int, set[str], str | None]:
+        with closing(sqlite3.connect(self._address(mode), uri=True, timeout=BUSY_SECONDS)) as connection:
+            (mark,) = connection.execute("PRAGMA application_id").fetchone()
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            versions = f"SELECT max(version_num) FROM {VERSION_TABLE}"  # noqa: S608
+            version = connection.execute(versions).fetchone()[0] if VERSION_TABLE in tables else None
         return mark, tables, version
 
-    def _address(self) -> str:
-        """The file, to read only."""
-        return f"file:{quote(str(Path(self.place).absolute()))}?mode=ro"
+    def _address(self, mode: str = "ro") -> str:
+        """The file, to read only, or to read and write (rw)."""
+        return f"file:{quote(str(Path(self.place).absolute()))}?mode={mode}"
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -201,7 +212,9 @@ class SqliteBackend(Backend):
     def explain(self, error: Exception) -> str:
         cause = driver_error(error)
         code = _code(cause)
-        return _ADVICE.get(code, "{place} refused: {said}").format(place=self.place, said=first_line(cause))
+        return _ADVICE.get(code, "{place} refused: {said}").format(
+            place=self.place, quoted=shlex.quote(self.place), said=first_line(cause)
+        )
 
     def close(self) -> None:
         if self._altered and self._file is not None and self._file.exists():

@@ -51,13 +51,35 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path, content:
 
 
 def test_a_damaged_database_is_said_to_be_damaged(tmp_path: Path) -> None:
-    file = tmp_path / "a.db"
+    file = tmp_path / "my data.db"
     with opened(str(file)) as store:
         store.write(some_rows())
     content = bytearray(file.read_bytes())
     content[100:4096] = b"\xff" * 3996
     file.write_bytes(content)
-    assert "is damaged; restore a copy" in refusal(str(file))
+    said = refusal(str(file))
+    assert "is damaged; restore a copy" in said
+    assert f"sqlite3 '{file}' .recover" in said  # to be pasted
+
+
+def test_what_a_killed_program_left_half_written_is_undone_and_the_rest_is_there(tmp_path: Path) -> None:
+    whole, left = tmp_path / "my data.db", tmp_path / "left.db"
+    with opened(str(whole)) as store:
+        store.start_run(run())
+        store.write(some_rows())
+    before = count(whole)
+    with closing(sqlite3.connect(whole, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that it writes before it is done
+        writer.execute("BEGIN IMMEDIATE")
+        for table in ("observation", "window_stat", "camera"):
+            writer.execute(f"DELETE FROM {table}")
+        writer.execute("CREATE TABLE half AS SELECT hex(randomblob(5000)) FROM run, (VALUES (1), (2), (3), (4))")
+        for end in ("", "-journal"):
+            shutil.copy(f"{whole}{end}", f"{left}{end}")
+        writer.execute("ROLLBACK")
+    opened(str(left)).close()
+    assert count(left) == before
+    assert names(tmp_path) == ["left.db", "my data.db"]
 
 
 def test_a_read_only_file_is_refused_and_stays_readable(tmp_path: Path) -> None:
