@@ -91,7 +91,8 @@ def train(
             )
     except KeyboardInterrupt:
         if Checkpoints(folder):
-            note(f"stopped; it goes on with: affectstream train --resume {folder} (or ends, with --finish {folder})")
+            named = shlex.quote(str(folder))
+            note(f"stopped; it goes on with: affectstream train --resume {named} (or ends, with --finish {named})")
         else:
             note("stopped before anything was kept")
         raise

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from classifier.checkpoints import Run
-from pipeline.cli import main
+from pipeline.cli import app, main
 from tests.classifier.making import QUICK, write_csv
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -111,3 +111,19 @@ def test_what_cannot_be_is_said_in_one_line(
     assert not out
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_training_that_ctrl_c_stops_says_a_command_that_may_be_pasted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from classifier import training
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "my runs"
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "checkpoint" / "state.json").write_text("{}")
+    monkeypatch.setattr(training, "train", stopped)
+    app(["train", "--data", str(data), "--output", str(folder)], standalone_mode=False)
+    assert f"affectstream train --resume '{folder}' (or ends, with --finish '{folder}')" in capsys.readouterr().err
