@@ -2,9 +2,12 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -44,6 +47,9 @@ SYSTEMS: Final = {
     errno.EPERM, errno.EROFS,
 }  # fmt: skip
 """What the system refuses for want of rights or room: no fault of ours."""
+
+INTERRUPTED: Final = 130
+"""The code of a command that Ctrl-C has ended."""
 
 app = typer.Typer(
     name="affectstream",
@@ -113,10 +119,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """The entry point: runs a command and exits with its code. Never shows a traceback without --debug."""
     given = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's wish to end is Ctrl-C to us
+    _find_words()
     try:
         code = app(given, standalone_mode=False)
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     except (AffectstreamError, TyperException) as error:
         if "--debug" in given:
             traceback.print_exc()
@@ -132,10 +139,37 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             traceback.print_exc()
         print("affectstream:", _unforeseen(error), file=sys.stderr)
         code = 1
+    if code == INTERRUPTED:
+        _leave_at_once()
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _find_words() -> None:
+    """Nothing fails because nobody listens, or for want of a letter.
+
+    A stream that was closed (`>&-`) is none to Python, and whoever asks it something fails; where the locale has no
+    letter for what is to be said, `?` stands for it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  (open until the end)
+        elif isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def _leave_at_once() -> NoReturn:
+    """After Ctrl-C. Asked twice, a run leaves its threads at work: Python's own end would tear them out of C++, which
+    aborts with words of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)
+
+
 def _unforeseen(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # nothing else is missing without a name
+        return "the current folder is not there any more; change to one that is"
     if isinstance(error, OSError) and error.errno in SYSTEMS:
         return f"{error.filename or 'what was to be written'}: {error.strerror}"
     return (
