@@ -214,16 +214,16 @@ def evaluate(
         note(f"{folder.name} has learnt from {learnt:,} of these pictures: its accuracy on others is lower")
     with counting("measuring") as told:
         found, answers = measure(folder, examples, split, head=head, among=among, robustness=robustness, report=told)
-    if report is not None:
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        _show(found, f"{folder.name} on {data.name}, {split}")
+    if report is not None:  # after the figures: they took minutes, and the disk may be full
         from classifier.plots import draw
 
         pictures = draw(report, answers, found)
         (report / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
         note(f"{report}: evaluation.json, {', '.join(picture.name for picture in pictures)}")
-    if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
-    else:
-        _show(found, f"{folder.name} on {data.name}, {split}")
 
 
 def _show(found: Any, title: str) -> None:

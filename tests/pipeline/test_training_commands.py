@@ -75,6 +75,16 @@ def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path, capsys: pyt
     assert json.loads((tmp_path / "report" / "evaluation.json").read_text()) == measured
     assert (tmp_path / "report" / "confusion.png").stat().st_size > 1000
 
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "evaluation.json").symlink_to("/dev/full")
+    code, out, err = run(
+        capsys, "evaluate", "--model", str(folder), "--data", str(data), "--json", "--report", str(full)
+    )
+    assert code == 1
+    assert json.loads(out) == measured  # what took minutes is not lost with the report
+    assert err.splitlines()[-1] == "affectstream: what was to be written: No space left on device"
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
