@@ -59,6 +59,13 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
 
+_DATABASE: Final = f"""\
+DO $$ BEGIN
+    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {WRITER}, {READER}', pg_catalog.current_database());
+    EXECUTE pg_catalog.format('GRANT TEMPORARY ON DATABASE %I TO {WRITER}', pg_catalog.current_database());
+END $$"""
+"""Everybody may do both, unless that was taken away, as by docker/postgres-roles.sh. Rows pass a temporary table."""
+
 _OWNER: Final = """\
 DO $$
 DECLARE owner text := (SELECT pg_catalog.pg_get_userbyid(relowner) FROM pg_catalog.pg_class
@@ -81,6 +88,7 @@ def roles_sql(schema: str = "public") -> list[str]:
     views = ", ".join(VIEWS)
     return [
         *(_MAKE_ROLE.format(role=role) for role in (WRITER, READER)),
+        _DATABASE,
         f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",
         f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}, {READER}",
         f"REVOKE ALL ON {everything}, {views} FROM PUBLIC, {WRITER}, {READER}",

@@ -61,6 +61,21 @@ def test_a_writer_stores_rows_of_days_that_are_new(login: Callable[[str], str], 
     assert select(postgres_url, "SELECT count(*) FROM observation") == [(51,)]
 
 
+def test_a_writer_stores_rows_where_the_database_is_closed_to_everybody_else(own_server: str) -> None:
+    parsed = make_url(own_server)
+    with changing(own_server) as connection:
+        connection.execute(text(f'REVOKE ALL ON DATABASE "{parsed.database}" FROM PUBLIC'))
+        with opened(own_server) as store:
+            make_roles(store)
+        for role in (WRITER, READER):
+            connection.execute(text(f"CREATE ROLE user_of_{role} LOGIN PASSWORD 'of-the-tests' IN ROLE {role}"))
+    user = {role: parsed.set(username=f"user_of_{role}", password="of-the-tests") for role in (WRITER, READER)}
+    with opened(user[WRITER].render_as_string(hide_password=False)) as store:
+        store.write(some_rows())
+    with changing(user[READER].render_as_string(hide_password=False)) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM person_summary"))
+
+
 def test_a_reader_sees_the_views_and_no_table(login: Callable[[str], str], postgres_url: str) -> None:
     with opened(postgres_url) as store:
         store.write(some_rows())
