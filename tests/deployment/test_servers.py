@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from contracts.rows import Rows
 from contracts.settings import StorageSettings
 from storage import open_store
+from storage.roles import WRITER, make_roles
 from tests.services.postgres import MISSING, PASSWORD, postgres_programs, postgres_server
 from tests.services.processes import free_port
 from tests.services.redis import MISSING as NO_REDIS
@@ -125,6 +126,31 @@ def test_a_dump_fills_a_server_whose_volume_is_empty(tmp_path: Path) -> None:
         assert moments == len(rows.observations)
         with open_store(StorageSettings(url=written(url))) as store:  # the workers go on
             store.write(rows)
+
+
+def test_a_dump_of_a_database_with_further_writers_is_restored_with_their_rights_and_the_readers(
+    tmp_path: Path,
+) -> None:
+    dump = tmp_path / "affectstream.dump"
+    with made() as url:
+        with open_store(StorageSettings(url=written(url))) as store:
+            make_roles(store)
+        with dump.open("wb") as file:
+            subprocess.run(["pg_dump", "-Fc", "affectstream"], env=administration(url), stdout=file, check=True)
+    with made() as url:
+        with dump.open("rb") as file:
+            restoring = ["pg_restore", "-d", "affectstream", "--clean", "--if-exists"]
+            subprocess.run(restoring, env=administration(url), stdin=file, check=True, capture_output=True)
+        making = f"CREATE ROLE further LOGIN PASSWORD 'writes' IN ROLE {WRITER}"
+        subprocess.run(["psql", "-d", "postgres", "-c", making], env=administration(url), check=True)
+        further = url.set(username="further", password="writes")
+        with open_store(StorageSettings(url=written(further))) as store:
+            store.start_run(run())
+            store.write(Rows(observations=[observation()]))
+        engine = reading(url)
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM person_moment")) == 1
+        engine.dispose()
 
 
 def test_strangers_do_not_come_in(reader: Engine, database: URL) -> None:
