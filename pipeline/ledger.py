@@ -6,6 +6,7 @@ book cannot write, reads the new one and does the batch again; what was in alrea
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -21,7 +22,7 @@ from contracts.rows import DeadLetter, Rows, Run
 from contracts.settings import Settings
 from pipeline.entries import STAGE, Entry, read
 from pipeline.overdue import Overdue
-from pipeline.runs import closed, opened
+from pipeline.runs import COUNTED_EVERY, closed, opened
 from storage.checkpoints import Checkpoint, FencedError
 
 FENCED_ATTEMPTS: Final = 5
@@ -97,6 +98,8 @@ class Book:
         self._settings: Final = settings
         self._aggregator: Final = Aggregator(camera_id, settings.aggregator, settings.privacy)
         self._runs: dict[str, RunTally] = {}
+        self._grown: Final = set[str]()  # runs that have had frames since they were counted
+        self._counted_at = time.monotonic()
 
     def restore(self, version: int, data: bytes) -> None:
         """Goes on from a checkpoint. Raises StorageError for one that another version of this program has written."""
@@ -137,6 +140,19 @@ class Book:
         self._close_if_complete(message.camera_id, tally, runs)
         return new
 
+    def counted(self) -> list[Run]:
+        """Now and then, how far the runs are that go on: a camera's may go on for days, and be killed."""
+        if time.monotonic() - self._counted_at < COUNTED_EVERY:
+            return []
+        self._counted_at = time.monotonic()
+        tallies = [self._runs[run_id] for run_id in self._grown if run_id in self._runs]
+        self._grown.clear()
+        return [
+            msgspec.structs.replace(self._opened(tally.started), frames=tally.frames, faces=tally.faces)
+            for tally in tallies
+            if tally.started is not None and not tally.stored
+        ]
+
     def gaps(self) -> list[Gap]:
         """What is missing before runs can go on or end."""
         return self._aggregator.gaps()
@@ -163,6 +179,7 @@ class Book:
         faces = len(frame.boxes) if isinstance(frame, FrameEmotions) else 0
         tally.first_at = min(tally.first_at, frame.captured_at) if tally.frames else frame.captured_at
         tally.frames += 1
+        self._grown.add(frame.run_id)
         tally.faces += faces
         counts = done.cameras.setdefault(frame.camera_id, Frames())
         counts.frames += 1
@@ -275,8 +292,9 @@ class Ledger:
                     self._books[camera_id].give_up(gap, rows, runs, done)
             changed.update(camera_id for camera_id, _ in done.given_up)
             checkpoints = {camera_id: self._books[camera_id].checkpoint() for camera_id in changed}
+            counted = [run for camera_id in changed for run in self._books[camera_id].counted()]
             if rows or checkpoints:
-                self._store.write_with_checkpoints(rows, list(runs.values()), checkpoints)
+                self._store.write_with_checkpoints(rows, [*runs.values(), *counted], checkpoints)
         except BaseException:
             self.forget(camera_ids)  # they say more than what is stored, or less
             raise

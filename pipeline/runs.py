@@ -1,9 +1,14 @@
 """How the row of a run comes about, in either mode."""
 
+from typing import Final
+
 import msgspec
 
 from contracts.messages import RunEnded, RunStarted
 from contracts.rows import Run
+
+COUNTED_EVERY: Final = 5.0
+"""Seconds between looks at how many frames and faces a run has had."""
 
 
 def opened(started: RunStarted, *, detector: str, model: str) -> Run:

@@ -13,11 +13,8 @@ from contracts.rows import Rows, Run
 from contracts.settings import Settings
 from dashboards.live.hub import Hub
 from pipeline.meter import Meter
-from pipeline.runs import closed, opened
+from pipeline.runs import COUNTED_EVERY, closed, opened
 from storage.store import Store
-
-COUNTED_EVERY: Final = 5.0
-"""Seconds between looks at how many frames and faces a run has had."""
 
 
 class RunProgress(msgspec.Struct):

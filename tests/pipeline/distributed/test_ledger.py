@@ -134,6 +134,24 @@ def test_faces_are_counted_once_and_the_run_ends_with_its_last_frame() -> None:
         assert (over.status, over.frames, over.faces) == ("finished", 30, faces)
 
 
+def test_a_run_that_goes_on_says_how_far_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera's may go on for days, and be killed."""
+    monkeypatch.setattr("pipeline.ledger.COUNTED_EVERY", 0.0)
+    messages = run_of("door", 1, 30)
+    faces = [len(message.boxes) if isinstance(message, FrameEmotions) else 0 for message in messages]
+    with memory() as store:
+        ledger = Ledger(store, OURS)
+        for first, end in ((0, 11), (11, 21), (11, 21)):
+            done = ledger.apply(entries(messages[first:end]))
+            (running,) = store.runs()
+            assert (running.status, running.ended_at) == ("running", None)
+            assert (running.frames, running.faces) == (end - 1, sum(faces[:end]))
+            assert [run.run_id for run in done.runs] == (["door-1"] if first == 0 else [])  # what is told is told once
+        ledger.apply(entries(messages))
+        (over,) = store.runs()
+        assert (over.status, over.frames, over.faces) == ("finished", 30, sum(faces))
+
+
 @pytest.mark.parametrize("at", [1, 15, 31])
 def test_the_start_of_a_run_may_come_late(at: int) -> None:
     start, *rest = run_of("door", 1, 30)
