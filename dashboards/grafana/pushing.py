@@ -42,6 +42,8 @@ def postgres_source(url: str) -> dict[str, Any]:
         raise InputError(f"--db is no address of a database; {form}") from None
     if parts.get_backend_name() != "postgresql":
         raise InputError(f"--db must be a Postgres, as Grafana reads no {parts.get_backend_name()}; {form}")
+    if "@" in (parts.host or ""):  # what stands before it belongs to the password, and Grafana shows a host
+        raise InputError(f"--db: an @ in the user's name or password is written %40; {form}")
     missing = [name for name in ("username", "password", "host", "database") if not getattr(parts, name)]
     if missing:
         raise InputError(f"--db has no {' and no '.join(missing)}; {form}")

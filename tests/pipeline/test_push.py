@@ -244,6 +244,7 @@ def test_without_a_data_source_it_asks_for_one_and_writes_nothing(grafana: Grafa
         (["--db", "sqlite:///affectstream.db"], "--db must be a Postgres"),
         (["--db", SECRET], "--db is no address of a database"),
         (["--db", f"postgresql://:{SECRET}@host"], "--db has no username and no database"),
+        (["--db", f"postgresql://me:p@{SECRET}@host/x"], "--db: an @ in the user's name or password is written %40"),
         (["--db", READER.replace("disable", "prefer")], "--db: Grafana knows sslmode disable, require"),
         (["--prometheus", "prometheus:9090"], "--prometheus is no address"),
         (["--folder", " "], "--folder needs a title"),

@@ -220,8 +220,12 @@ def test_a_database_in_memory_works_and_leaves_no_file(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://me:secret@host/x", "postgresql+asyncpg://me:secret@h/x", "", "sqlite://a.db", "x://a:secret@:b/"]
-)
+    "url",
+    [
+        "mysql://me:secret@host/x", "postgresql+asyncpg://me:secret@h/x", "", "sqlite://a.db", "x://a:secret@:b/",
+        "postgresql://me:top@secret@127.0.0.1/x",
+    ],
+)  # fmt: skip
 def test_a_url_that_cannot_be_meant_is_a_setting_at_fault(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         opened(url)
