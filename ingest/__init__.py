@@ -28,6 +28,9 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"(?!(?!file:)[a-z][a-z0-9+.-]*://).*", "ingest.files"),
 )
 """What an address looks like, and the module that reads it; the first match wins. Modules are loaded when needed."""
+ADDRESSES = (
+    "a file, rtsp://, rtsps://, http://, https://, rtmp://, udp://, tcp:// or srt://…, a webcam's number, or demo"
+)
 
 
 def open_source(address: str, *, camera_id: str | None, settings: IngestSettings) -> Source:
@@ -42,11 +45,10 @@ def open_source(address: str, *, camera_id: str | None, settings: IngestSettings
     """
     if camera_id is not None:
         check_camera_id(camera_id)
+    if not address.strip():  # as a path it would be the current folder
+        raise InputError(f"the address is empty; give {ADDRESSES}")
     for looks, module in KINDS:
         if re.fullmatch(looks, address, re.IGNORECASE | re.DOTALL):
             source: Source = importlib.import_module(module).source(address, camera_id, settings)
             return source
-    raise InputError(
-        f"{redact(address)}: cannot read this kind of address; give a file, rtsp://, rtsps://, http://, https://, "
-        "rtmp://, udp://, tcp:// or srt://…, a webcam's number, or demo"
-    )
+    raise InputError(f"{redact(address)}: cannot read this kind of address; give {ADDRESSES}")

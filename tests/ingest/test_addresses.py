@@ -91,7 +91,7 @@ def test_recordings_whose_names_differ_in_any_script_are_different_cameras() -> 
         ("demo:-1", "length in seconds"),
         ("demo:nan", "length in seconds"),
         ("nowhere/admin:s3cret@cam.mp4", "no such file"),
-        ("", "folder"),
+        ("", "the address is empty"),
     ],
 )
 def test_an_address_that_can_never_be_read_is_refused_at_once(address: str, words: str) -> None:
