@@ -1,11 +1,11 @@
 """A real Kafka broker, started for the tests and gone after them: one KRaft node on free ports.
 
-    with kafka() as broker:
+    with real_kafka() as broker:
         KafkaSettings(brokers=broker.brokers)
         broker.kill(); broker.start()    # the same ports, the same data
 
-The program comes through Maven, once, into build/kafka. Where Maven or Java cannot be had, librdkafka's mock cluster
-takes its place (`broker.real` is False): it speaks the protocol and forgets everything when it ends.
+The program comes through Maven, once, into build/kafka. Where Maven or Java cannot be had, the tests that need it are
+skipped: librdkafka's mock cluster could not take its place, as it makes no topics when it is asked to.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pytest
 from confluent_kafka import KafkaException
@@ -47,22 +47,8 @@ POM: Final = f"""\
 """
 
 
-class Broker(Protocol):
-    """What the tests ask of a broker."""
-
-    @property
-    def real(self) -> bool: ...
-    @property
-    def brokers(self) -> str: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def kill(self) -> None: ...
-
-
 class KafkaServer:
     """One node, controller and broker at once. It keeps its ports and its folder when it is started again."""
-
-    real: Final = True
 
     def __init__(self, libraries: str, folder: Path) -> None:
         self._libraries: Final = libraries
@@ -113,34 +99,20 @@ class KafkaServer:
 
 
 class MockCluster:
-    """librdkafka's broker in this process, where there is no Java. It cannot be stopped and started again."""
-
-    real: Final = False
+    """librdkafka's broker in this process, for who only looks whether somebody is there."""
 
     def __init__(self) -> None:
         self._host: Any = AdminClient({"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1})
         (broker,) = self._host.list_topics(timeout=10).brokers.values()
         self.brokers: Final = f"{broker.host}:{broker.port}"
 
-    def start(self) -> None:
-        """It runs already."""
-
-    def stop(self) -> None:
-        """Skips the test that wants this."""
-        pytest.skip("a mock cluster cannot be restarted: this test needs Maven and Java")
-
-    def kill(self) -> None:
-        """Skips the test that wants this."""
-        self.stop()
-
 
 @contextmanager
-def kafka() -> Iterator[Broker]:
-    """Runs a broker, a real one where that is possible."""
+def kafka() -> Iterator[KafkaServer]:
+    """Runs a broker. Raises RuntimeError where there can be none."""
     libraries = _libraries()
     if libraries is None:
-        yield MockCluster()
-        return
+        raise RuntimeError(why_not_real())
     folder = Path(tempfile.mkdtemp(prefix="affectstream-kafka-"))
     try:
         server = KafkaServer(libraries, folder)
@@ -159,7 +131,6 @@ def real_kafka() -> Iterator[KafkaServer]:
     if why := why_not_real():
         pytest.skip(why)
     with kafka() as broker:
-        assert isinstance(broker, KafkaServer)
         yield broker
 
 

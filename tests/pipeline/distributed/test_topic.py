@@ -12,19 +12,13 @@ from contracts.errors import TransportError
 from contracts.settings import KafkaSettings
 from pipeline import topic
 from pipeline.topic import BrokersAwayError, Onlooker, TopicPublisher, ensure_topic, partition_of
-from tests.services.kafka import Broker, KafkaServer, kafka, real_kafka
+from tests.services.kafka import KafkaServer, real_kafka
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with kafka() as broker:
-        yield broker
-
-
-@pytest.fixture(scope="module")
-def restartable() -> Iterator[KafkaServer]:
+def broker() -> Iterator[KafkaServer]:
     with real_kafka() as broker:
         yield broker
 
@@ -45,7 +39,7 @@ def content(settings: KafkaSettings) -> list[tuple[int, bytes, bytes]]:
     return found
 
 
-def test_messages_of_a_camera_keep_together_and_in_order(broker: Broker) -> None:
+def test_messages_of_a_camera_keep_together_and_in_order(broker: KafkaServer) -> None:
     settings = KafkaSettings(brokers=broker.brokers, topic="order", partitions=3)
     publisher = TopicPublisher(settings)
     publisher.ensure_topic()
@@ -63,7 +57,7 @@ def test_messages_of_a_camera_keep_together_and_in_order(broker: Broker) -> None
         assert len({partition for partition, _ in mine}) == 1
 
 
-def test_a_topic_that_is_there_is_taken_as_it_is(broker: Broker) -> None:
+def test_a_topic_that_is_there_is_taken_as_it_is(broker: KafkaServer) -> None:
     settings = KafkaSettings(brokers=broker.brokers, topic="as-it-is", partitions=2)
     ensure_topic(settings)
     ensure_topic(settings.model_copy(update={"partitions": 5}))
@@ -72,7 +66,7 @@ def test_a_topic_that_is_there_is_taken_as_it_is(broker: Broker) -> None:
     onlooker.close()
 
 
-def test_many_may_want_to_make_it_at_once(broker: Broker) -> None:
+def test_many_may_want_to_make_it_at_once(broker: KafkaServer) -> None:
     settings = KafkaSettings(brokers=broker.brokers, topic="at-once", partitions=2)
     failures: list[Exception] = []
 
@@ -103,18 +97,18 @@ def test_brokers_that_are_too_old_are_named_with_their_setting(code: int) -> Non
     assert "\n" not in str(refusal)
 
 
-def test_more_replicas_than_brokers_are_refused_with_the_setting(restartable: KafkaServer) -> None:
+def test_more_replicas_than_brokers_are_refused_with_the_setting(broker: KafkaServer) -> None:
     with pytest.raises(TransportError, match=r"kafka\.replication = 3"):
-        ensure_topic(KafkaSettings(brokers=restartable.brokers, topic="replicas", replication=3))
+        ensure_topic(KafkaSettings(brokers=broker.brokers, topic="replicas", replication=3))
 
 
-def test_a_restart_of_the_broker_loses_and_doubles_nothing(restartable: KafkaServer) -> None:
-    settings = KafkaSettings(brokers=restartable.brokers, topic="restart", partitions=2)
+def test_a_restart_of_the_broker_loses_and_doubles_nothing(broker: KafkaServer) -> None:
+    settings = KafkaSettings(brokers=broker.brokers, topic="restart", partitions=2)
     publisher = TopicPublisher(settings)
     publisher.ensure_topic()
     publisher.publish([("door", b"before")])
-    restartable.kill()
-    back = threading.Timer(1, restartable.start)
+    broker.kill()
+    back = threading.Timer(1, broker.start)
     back.start()
     started = time.monotonic()
     publisher.publish([("door", b"%d" % number) for number in range(100)])
@@ -125,14 +119,14 @@ def test_a_restart_of_the_broker_loses_and_doubles_nothing(restartable: KafkaSer
 
 
 @pytest.mark.slow
-def test_a_topic_that_kafka_has_lost_is_made_again(restartable: KafkaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_that_kafka_has_lost_is_made_again(broker: KafkaServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic, "DELIVERY_SECONDS", 3)
     monkeypatch.setattr(topic, "LOOK_SECONDS", 1)
-    settings = KafkaSettings(brokers=restartable.brokers, topic="lost", partitions=2)
+    settings = KafkaSettings(brokers=broker.brokers, topic="lost", partitions=2)
     publisher = TopicPublisher(settings)
     publisher.ensure_topic()
     publisher.publish([("door", b"before")])
-    admin = AdminClient({"bootstrap.servers": restartable.brokers})
+    admin = AdminClient({"bootstrap.servers": broker.brokers})
     admin.delete_topics(["lost"])["lost"].result(10)
     deadline = time.monotonic() + 60
     while True:
