@@ -211,6 +211,17 @@ def _sound(value: Any) -> Any:
     return storable(value) if isinstance(value, str) else value
 
 
+def newest_window(connection: Connection, run: CameraRun) -> CameraWindow | None:
+    """The newest of a run's shortest windows; None before the first of them is over."""
+    # In the order of the key, whose last entry this is. Other runs of the camera may have windows of other lengths.
+    rows = window_stat.c.run_id == storable(run.run_id)
+    rows &= (window_stat.c.camera_id == storable(run.camera_id)) & (window_stat.c.person_id == literal_column("''"))
+    shortest = select(func.min(window_stat.c.window_seconds)).where(rows).scalar_subquery()
+    query = select(*selection(window_stat, CameraWindow)).where(rows, window_stat.c.window_seconds == shortest)
+    found = connection.execute(query.order_by(window_stat.c.window_start.desc()).limit(1))
+    return next(map(maker(CameraWindow), found), None)
+
+
 def lengths(connection: Connection, camera_id: str | None = None) -> list[int]:
     """The lengths that there are windows of, of a camera or of any, in seconds, ascending."""
     # Steps from one to the next, along the index of whole cameras, instead of looking at every window.

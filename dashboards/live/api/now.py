@@ -65,11 +65,12 @@ def _converted(model: type[M], rows: Sequence[msgspec.Struct]) -> list[M]:
 def _stored_cameras(connection: Connection) -> list[CameraNow]:
     result = []
     for camera in history.cameras(connection):
-        newest = _newest_window(connection, camera)
+        run = _latest_run(connection, camera)
+        newest = _newest_window(connection, run)
         result.append(
             CameraNow(
                 camera_id=camera.camera_id,
-                run_id=_latest_run(connection, camera.camera_id),
+                run_id=run.run_id if run else None,
                 live=bool(camera.live),
                 status=camera.status or "finished",
                 people=newest.people if newest else 0,
@@ -95,34 +96,33 @@ def _stored_people(connection: Connection, camera_id: str | None) -> list[Person
             stressed=(window.stress_ratio or 0) >= 0.5,
         )
         for camera in history.cameras(connection, camera_id=camera_id)
-        if (newest := _newest_window(connection, camera)) is not None
-        for window in history.page(
-            connection,
-            history.PERSON_WINDOWS,
-            history.Asked(
-                camera_id=camera.camera_id,
-                window_seconds=newest.window_seconds,
-                since=newest.window_start,
-                until=_end(newest),
-            ),
-        ).rows
+        for window in _newest_of_people(connection, _latest_run(connection, camera))
         if window.mean is not None
     ]
 
 
-def _latest_run(connection: Connection, camera_id: str) -> str | None:
-    found = history.page(connection, history.RUNS, history.Asked(camera_id=camera_id), newest_first=True, limit=1)
-    return found.rows[0].run_id if found.rows else None
+def _newest_of_people(connection: Connection, run: history.CameraRun | None) -> list[history.PersonWindow]:
+    newest = _newest_window(connection, run)
+    if run is None or newest is None:
+        return []
+    asked = history.Asked(
+        camera_id=newest.camera_id,
+        window_seconds=newest.window_seconds,
+        since=newest.window_start,
+        until=_end(newest),
+    )
+    rows = history.page(connection, history.PERSON_WINDOWS, asked).rows
+    return [row for row in rows if row.person_id.rpartition(".")[0] == run.run_id]  # another may have ended just before
 
 
-def _newest_window(connection: Connection, camera: history.CameraHistory) -> history.CameraWindow | None:
+def _latest_run(connection: Connection, camera: history.CameraHistory) -> history.CameraRun | None:
+    asked = history.Asked(camera_id=camera.camera_id)
+    return next(iter(history.page(connection, history.RUNS, asked, newest_first=True, limit=1).rows), None)
+
+
+def _newest_window(connection: Connection, run: history.CameraRun | None) -> history.CameraWindow | None:
     """The newest of the shortest windows, while the camera runs: when it has ended, nobody is before it."""
-    lengths = history.lengths(connection, camera.camera_id)
-    if camera.status != "running" or not lengths:
-        return None
-    asked = history.Asked(camera_id=camera.camera_id, window_seconds=lengths[0])
-    found = history.page(connection, history.CAMERA_WINDOWS, asked, newest_first=True, limit=1)
-    return next(iter(found.rows), None)
+    return history.newest_window(connection, run) if run is not None and run.status == "running" else None
 
 
 def _end(window: history.CameraWindow | history.PersonWindow) -> datetime:

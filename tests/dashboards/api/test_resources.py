@@ -71,6 +71,20 @@ def test_without_a_process_that_watches_now_is_the_newest_window(url: str) -> No
         assert "watches" in problem(looking.client.get("/cameras/hall/picture.jpg"))
 
 
+def test_who_was_before_the_camera_in_an_earlier_run_is_not_there_now(url: str) -> None:
+    settings = configured(url, aggregator={"windows": (10, 60)})
+    with serving(settings, hub=None) as looking:
+        watch(looking.store, None, configured(url, aggregator={"windows": (2,)}), "door", seconds=20, ended=True)
+        looking.watch("door", ended=False, first=3600, seconds=5)  # its first window is not over
+        assert (looking.get("/now")["items"][0]["people"], looking.get("/now/people")["items"]) == (0, [])
+        later = looking.watch("door", ended=False, first=7200, seconds=25)
+        [door] = looking.get("/now")["items"]
+        people = looking.get("/now/people")["items"]
+        assert (door["run_id"], door["people"], len(people)) == (later, 2, 2)
+        assert {person["person_id"].rpartition(".")[0] for person in people} == {later}
+        assert {person["last_seen"] for person in people} == {f"{BEGAN + timedelta(seconds=7220):%Y-%m-%dT%H:%M:%SZ}"}
+
+
 def test_a_process_that_is_told_nothing_says_that_what_it_knows_is_stored(url: str) -> None:
     with serving(configured(url)) as looking:
         assert looking.get("/now")["source"] == "live"
