@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from contracts.errors import InputError
@@ -57,14 +56,8 @@ def asked(
 
 
 def readable_length(connection: Connection, kind: Kind[Any], wanted: Asked) -> int | None:
-    """The shortest window length that gives a readable number of rows, else the longest; None where there are none."""
-    longest = None
-    for length in history.lengths(connection, wanted.camera_id):
-        found = history.page(connection, kind, replace(wanted, window_seconds=length), limit=READABLE)
-        if found.rows and found.next is None:
-            return length
-        longest = length if found.rows else longest
-    return longest
+    """The window length that shows most in a readable number of rows; None where there are none."""
+    return history.fitting_length(connection, kind, wanted, READABLE)
 
 
 def _asked(

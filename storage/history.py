@@ -11,7 +11,7 @@ where it begins in it, so that ranges that follow each other share no window.
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
 )
 
@@ -242,6 +243,58 @@ def lengths(connection: Connection, camera_id: str | None = None) -> list[int]:
 def _next_length(rows: ColumnElement[bool], found: Sequence[int]) -> Select[Any]:
     query = select(func.min(window_stat.c.window_seconds)).where(rows)
     return query.where(window_stat.c.window_seconds > found[-1]) if found else query
+
+
+def fitting_length(connection: Connection, kind: Kind[Any], asked: Asked, limit: int) -> int | None:
+    """Of the lengths with at most `limit` windows the one that covers most frames, the shortest of equals.
+
+    Else the longest; None where there are no windows. Runs of a camera may have windows of different lengths.
+    """
+    best = longest = None
+    most = -1
+    for length in lengths(connection, asked.camera_id):
+        found = page(connection, kind, msgspec.structs.replace(asked, window_seconds=length), limit=limit)
+        longest = length if found.rows else longest
+        # A long window that reaches out of the time asked for covers no more of it.
+        within = [row.frames for row in found.rows if asked.until is None or end_of(row) <= asked.until]
+        if found.rows and found.next is None and sum(within) > most:
+            best, most = length, sum(within)
+    return best or longest
+
+
+def left_out(connection: Connection, asked: Asked) -> list[CameraWindow]:
+    """What is missing among the windows of a length: of each run that has none of it, its shortest windows.
+
+    A run whose first window of that length is not over yet is not meant.
+    """
+    whole = literal_column("''") == window_stat.c.person_id
+    runs = msgspec.structs.replace(asked, window_seconds=None)
+    of_run = (window_stat.c.run_id == RUNS.source.c.run_id) & (window_stat.c.camera_id == RUNS.source.c.camera_id)
+    there = exists().where(of_run, whole, window_stat.c.window_seconds == asked.window_seconds)
+    found = connection.execute(_query(RUNS, runs, False).where(~there)).all()
+    rows: list[CameraWindow] = []
+    for run in map(maker(CameraRun), found):
+        newest = newest_window(connection, run)
+        if newest is None or (run.ended_at is None and not _is_due(asked.window_seconds or 0, run, newest)):
+            continue
+        query = select(*selection(window_stat, CameraWindow)).where(
+            window_stat.c.run_id == run.run_id, window_stat.c.camera_id == run.camera_id, whole,
+            window_stat.c.window_seconds == newest.window_seconds,
+            true() if asked.since is None else window_stat.c.window_start >= asked.since,
+            true() if asked.until is None else window_stat.c.window_start < asked.until,
+        )  # fmt: skip
+        rows.extend(map(maker(CameraWindow), connection.execute(query.order_by(window_stat.c.window_start))))
+    return rows
+
+
+def _is_due(length: int, run: CameraRun, newest: CameraWindow) -> bool:
+    """Whether a running run's first window of this length would be stored: windows that end together are."""
+    return run.started_at.timestamp() // length * length + length <= end_of(newest).timestamp()
+
+
+def end_of(window: CameraWindow | PersonWindow) -> datetime:
+    """When a window ends."""
+    return window.window_start + timedelta(seconds=window.window_seconds)
 
 
 def names(connection: Connection) -> list[str]:

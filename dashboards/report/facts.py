@@ -43,6 +43,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     length: int  # of the windows, seconds
     windows: list[CameraWindow]
+    others: list[CameraWindow]  # of runs that have none of that length: the charts are without them
     total: Total
     episodes: list[Episode]
     people: list[PersonHistory]
@@ -53,49 +54,38 @@ def read_day(
     connection: Connection, *, camera_id: str, day: date, span: Span, week_before: Span, per_person: bool
 ) -> Day | None:
     """The day's facts, or None where there are no windows of it. The spans are those of the day and of the other."""
-    windows = _windows(connection, camera_id, span)
+    windows, others = _windows(connection, camera_id, span)
     if not windows:
         return None
-    length = windows[0].window_seconds
-    episodes, people = _of_people(connection, camera_id, span, length) if per_person else (None, None)
+    episodes, people = _of_people(connection, camera_id, span) if per_person else (None, None)
     longest = heapq.nlargest(MOST_EPISODES, episodes or [], key=lambda episode: episode.seconds)
-    earlier = _windows(connection, camera_id, week_before)
-    then = (
-        _of_people(connection, camera_id, week_before, earlier[0].window_seconds)
-        if per_person and earlier
-        else (None, None)
-    )
+    earlier = [window for part in _windows(connection, camera_id, week_before) for window in part]
+    then = _of_people(connection, camera_id, week_before) if per_person and earlier else (None, None)
     return Day(
         camera_id=camera_id,
         day=day,
-        length=length,
+        length=windows[0].window_seconds,
         windows=windows,
-        total=_together(windows, episodes, people),
+        others=others,
+        total=_together([*windows, *others], episodes, people),
         episodes=sorted(longest, key=lambda episode: episode.started_at),
         people=heapq.nlargest(MOST_PEOPLE, people or [], key=lambda person: person.seconds_observed),
         before=_together(earlier, *then) if earlier else None,
     )
 
 
-def _windows(connection: Connection, camera_id: str, span: Span) -> list[CameraWindow]:
-    """The day's windows, of the shortest length that a chart has room for, else of the longest."""
-    begin, end = span
-    asked = Asked(camera_id=camera_id, since=begin, until=end)
-    longest = None
-    for length in history.lengths(connection, camera_id):
-        asked = replace(asked, window_seconds=length)
-        found = history.page(connection, history.CAMERA_WINDOWS, asked, limit=FINEST)
-        if found.rows and found.next is None:
-            return found.rows
-        longest = asked if found.rows else longest
-    if longest is None:
-        return []
-    return [row for rows in history.stream(connection, history.CAMERA_WINDOWS, longest) for row in rows]
+def _windows(connection: Connection, camera_id: str, span: Span) -> tuple[list[CameraWindow], list[CameraWindow]]:
+    """The day's windows, of a length that a chart has room for, else of the longest; and those of runs without it."""
+    asked = Asked(camera_id=camera_id, since=span[0], until=span[1])
+    length = history.fitting_length(connection, history.CAMERA_WINDOWS, asked, FINEST)
+    if length is None:
+        return [], []
+    asked = replace(asked, window_seconds=length)
+    windows = [row for rows in history.stream(connection, history.CAMERA_WINDOWS, asked) for row in rows]
+    return windows, history.left_out(connection, asked)
 
 
-def _of_people(
-    connection: Connection, camera_id: str, span: Span, length: int
-) -> tuple[list[Episode], list[PersonHistory]]:
+def _of_people(connection: Connection, camera_id: str, span: Span) -> tuple[list[Episode], list[PersonHistory]]:
     """What of them lies in the day: who or what crosses a midnight counts on each side with its part."""
     begin, end = span
     asked = Asked(camera_id=camera_id, since=begin, until=end)
@@ -103,7 +93,7 @@ def _of_people(
     people = [row for rows in history.stream(connection, history.PEOPLE, asked) for row in rows]
     return (
         [_episode_within(episode, span) for episode in episodes if episode.ended_at > begin],
-        [_person_within(connection, person, span, length) for person in people],
+        [_person_within(connection, person, span) for person in people],
     )
 
 
@@ -112,14 +102,15 @@ def _episode_within(episode: Episode, span: Span) -> Episode:
     return replace(episode, started_at=began, ended_at=ended, seconds=(ended - began).total_seconds())
 
 
-def _person_within(connection: Connection, person: PersonHistory, span: Span, length: int) -> PersonHistory:
+def _person_within(connection: Connection, person: PersonHistory, span: Span) -> PersonHistory:
     """Of what is not shown, the whole life stays."""
     begin, end = span
     if begin <= person.first_seen and person.last_seen < end:
         return person
-    asked = Asked(person_id=person.person_id, since=begin, until=end, window_seconds=length)
+    asked = Asked(person_id=person.person_id, since=begin, until=end)
     windows = [row for rows in history.stream(connection, history.PERSON_WINDOWS, asked) for row in rows]
-    part = _together(windows, None, None)
+    shortest = min((window.window_seconds for window in windows), default=0)
+    part = _together([window for window in windows if window.window_seconds == shortest], None, None)
     return replace(
         person,
         first_seen=max(person.first_seen, begin),

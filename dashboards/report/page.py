@@ -13,7 +13,7 @@ from contracts.emotions import COLOURS, EMOTIONS
 from contracts.settings import Settings
 from dashboards.report import charts
 from dashboards.report.facts import Day, Total
-from storage.history import CameraWindow
+from storage.history import CameraWindow, end_of
 
 _MINUS: Final = "\N{MINUS SIGN}"
 
@@ -41,6 +41,8 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 def render(facts: Day, settings: Settings) -> str:
     """The page."""
     span = charts.Span(facts.windows)
+    windows = [*facts.windows, *facts.others]
+    finest = min(window.window_seconds for window in windows)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -65,8 +67,8 @@ def render(facts: Day, settings: Settings) -> str:
         length=duration(facts.length),
         zone=f"{facts.windows[0].window_start.astimezone():%Z}",
         made=f"{datetime.now(UTC).astimezone():%Y-%m-%d %H:%M %Z}",
-        seen_from=clock(facts.windows[0].window_start, facts.length),
-        seen_to=clock(facts.windows[-1].window_start + timedelta(seconds=facts.length), facts.length),
+        seen_from=clock(min(window.window_start for window in windows), finest),
+        seen_to=clock(max(map(end_of, windows)), finest),
     )
 
 

@@ -83,6 +83,8 @@ def history(
         if plot and form:
             _plot(store, kind, which, plot, form)
         _explain_nothing(store, kind, which)
+        if window is None and which.window_seconds is not None and which.person_id is None:
+            _tell_of_others(store, which)
 
 
 def _view(output: str | None) -> View:
@@ -133,6 +135,16 @@ def _plot(store: "Store", kind: "Kind[Any]", which: "Asked", plot: str, form: st
     if windows:
         with opened(plot) as file:
             draw(windows, file, form)
+
+
+def _tell_of_others(store: "Store", which: "Asked") -> None:
+    """Says which runs are not among the windows, since theirs have other lengths."""
+    from storage.history import left_out
+
+    missing = store.transact(partial(left_out, asked=which), write=False)
+    if others := sorted({window.window_seconds for window in missing}):
+        shown = " or ".join(f"--window {length}" for length in others)
+        note(f"some runs of that time have no windows of {which.window_seconds} s; {shown} shows them")
 
 
 def _explain_nothing(store: "Store", kind: "Kind[Any]", which: "Asked") -> None:

@@ -205,6 +205,23 @@ def test_the_charts_take_windows_that_they_have_room_for(store: Store) -> None:
     assert facts_of(store, date(2026, 1, 1)).length == 900  # there are no shorter ones of that day
 
 
+def test_runs_that_have_no_windows_of_the_charts_length_count_in_the_figures(store: Store) -> None:
+    begin = START + 7 * DAY + 18 * 3600 * SECOND
+    store.finish_run(run(run_id="short", started_at=begin, ended_at=begin + 20 * SECOND, status="finished"))
+    sad = {"mean": SAD, "seconds_observed": 200.0, "stress_ratio": 1.0, "happiness_ratio": 0.0}
+    starts = [(length, begin + at * SECOND) for length in (5, 10) for at in range(0, 10, length)]
+    rows = [window(run_id="short", window_seconds=one, window_start=at, **sad) for one, at in starts]
+    store.write(Rows(windows=rows))
+    facts = facts_of(store, THURSDAY)
+    assert (facts.length, len(facts.windows), facts.total.seconds) == (900, 3, 800.0)
+    page = Words(page_of(store))
+    assert page.figures["time seen, over all people"][0] == "13 min"
+    assert page.figures["of that time stressed"][0] == "62 %"
+    assert "Thursday, 8 January 2026, 09:00:00 to 18:00:10" in page.all
+    assert "The charts are without 6 min 40 s of the time seen, in runs that have no windows of 15 min." in page.all
+    assert "The charts are without" not in Words(page_of(store, day=date(2026, 1, 7))).all
+
+
 def test_who_and_what_crosses_midnight_counts_in_each_day_with_its_part(store: Store) -> None:
     midnight = START + 20 * DAY
     night = {"first_seen": midnight - 600 * SECOND, "last_seen": midnight + 300 * SECOND, "seconds_observed": 900.0}

@@ -179,6 +179,37 @@ def test_what_lasts_belongs_to_every_range_that_it_reaches_into(filled: Store) -
     assert count(history.RUNS, 0.5, 0.6) == 2
 
 
+def test_the_length_is_one_that_covers_most_and_runs_without_it_are_known(filled: Store) -> None:
+    day = [BEGIN + timedelta(days=number) for number in (1, 2)]
+    asked = Asked(camera_id="door", since=day[0], until=day[1])
+    began = START + 86_400 * SECOND
+    for number, lengths, seconds in ((2, (10, 60), 600), (3, (5, 60), 60), (4, (5,), 30)):
+        their = {"run_id": f"door-{number}", "camera_id": "door"}
+        filled.finish_run(run(**their, started_at=began, ended_at=began + seconds * SECOND, status="finished"))
+        starts = [(length, began + at * SECOND) for length in lengths for at in range(0, seconds, length)]
+        rows = [window(**their, window_seconds=one, window_start=at, frames=one * 25) for one, at in starts]
+        filled.write(Rows(windows=rows))
+    filled.start_run(run(run_id="door-5", camera_id="door", started_at=began))
+    filled.write(Rows(windows=[window(run_id="door-5", window_seconds=10, window_start=began)]))
+
+    def fitting(limit: int, seconds: float = 86_400) -> int | None:
+        wanted = Asked(camera_id="door", since=day[0], until=day[0] + timedelta(seconds=seconds))
+        ask_length = partial(history.fitting_length, kind=history.CAMERA_WINDOWS, asked=wanted, limit=limit)
+        return filled.transact(ask_length, write=False)
+
+    def left_out(length: int) -> list[tuple[int, int]]:
+        which = Asked(camera_id="door", since=asked.since, until=asked.until, window_seconds=length)
+        rows = filled.transact(partial(history.left_out, asked=which), write=False)
+        found = [row.window_seconds for row in rows]
+        return sorted((one, found.count(one)) for one in set(found))
+
+    assert (fitting(100), fitting(30), fitting(5)) == (60, 60, 60)  # 10 s are without one run, 5 s without another
+    assert fitting(100, seconds=50) == 5  # the first minute is not within
+    assert left_out(60) == [(5, 6)]  # not the running one, whose first minute is not over
+    assert left_out(10) == [(5, 18)]
+    assert left_out(5) == [(10, 61)]
+
+
 def test_cameras_lengths_and_names_are_those_that_are_stored(filled: Store) -> None:
     def call(function: Callable[..., Any], **arguments: Any) -> Any:
         return filled.transact(partial(function, **arguments), write=False)

@@ -1,7 +1,6 @@
 """Now: who is before the cameras, and how they are."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -89,7 +88,7 @@ def _stored_people(connection: Connection, camera_id: str | None) -> list[Person
             person_id=window.person_id,
             camera_id=window.camera_id,
             since=window.window_start,
-            last_seen=_end(window),
+            last_seen=history.end_of(window),
             dominant=window.dominant,
             smoothed=window.mean,
             stress=window.stress_mean,
@@ -109,7 +108,7 @@ def _newest_of_people(connection: Connection, run: history.CameraRun | None) -> 
         camera_id=newest.camera_id,
         window_seconds=newest.window_seconds,
         since=newest.window_start,
-        until=_end(newest),
+        until=history.end_of(newest),
     )
     rows = history.page(connection, history.PERSON_WINDOWS, asked).rows
     return [row for row in rows if row.person_id.rpartition(".")[0] == run.run_id]  # another may have ended just before
@@ -123,7 +122,3 @@ def _latest_run(connection: Connection, camera: history.CameraHistory) -> histor
 def _newest_window(connection: Connection, run: history.CameraRun | None) -> history.CameraWindow | None:
     """The newest of the shortest windows, while the camera runs: when it has ended, nobody is before it."""
     return history.newest_window(connection, run) if run is not None and run.status == "running" else None
-
-
-def _end(window: history.CameraWindow | history.PersonWindow) -> datetime:
-    return window.window_start + timedelta(seconds=window.window_seconds)
