@@ -19,6 +19,7 @@ from contracts.settings import Precision
 
 TINY: Final = 1e-12  # of which a logarithm can be taken
 ROUNDING: Final = 1e-5
+ROUNDING_16: Final = 0.05  # of seven shares in 16 bits, generously
 
 
 class Engine:
@@ -80,10 +81,11 @@ class Engine:
 
 
 def _contradicts(scores: F32, head: Head) -> bool:
-    """Whether these cannot be what the head gives: no share is negative, and no logits happen to add up to 1."""
+    """Whether these cannot be what the head gives: shares are not negative and add up to 1, logits happen not to."""
+    off = np.abs(scores.sum(axis=1) - 1).max()
     if head.gives == "probabilities":
-        return bool(scores.min() < 0)
-    return bool(scores.min() >= 0 and np.abs(scores.sum(axis=1) - 1).max() < ROUNDING)
+        return bool(scores.min() < 0 or off > ROUNDING_16)
+    return bool(scores.min() >= 0 and off < ROUNDING)
 
 
 def softmax(logits: F32) -> F32:

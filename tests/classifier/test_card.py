@@ -118,6 +118,18 @@ def test_logits_that_are_called_probabilities_and_the_reverse_are_refused(tmp_pa
         assert f"does not give {other} in labels, as its card says" in refusal(tmp_path, runtime_name=runtime)
 
 
+@RUNTIMES
+def test_logits_of_which_none_is_negative_are_no_probabilities_either(tmp_path: Path, runtime: str) -> None:
+    card = untrained("cnn2", tmp_path)
+    inner = keras.models.load_model(tmp_path / WEIGHTS_FILE, compile=False)
+    keras.Model(inner.input, keras.layers.Rescaling(1, offset=3)(inner.output["labels"])).save(tmp_path / WEIGHTS_FILE)
+    head = msgspec.structs.replace(card.heads["labels"], gives="probabilities")
+    sha256 = file_sha256(tmp_path / WEIGHTS_FILE)
+    write_card(tmp_path, msgspec.structs.replace(card, heads={"labels": head}, sha256=sha256))
+    export_openvino(tmp_path)
+    assert "does not give probabilities in labels, as its card says" in refusal(tmp_path, runtime_name=runtime)
+
+
 def test_a_network_with_a_list_of_answers_for_crops_of_any_size_is_exported(tmp_path: Path) -> None:
     card = untrained("cnn2", tmp_path)
     start = keras.Input((None, None, 1))
