@@ -23,9 +23,8 @@ def choose(url: str, *, reading: bool = False) -> Backend:
     except (ArgumentError, ValueError):
         # The text is not repeated: it may hold a password.
         raise SettingsError("storage.url cannot be read; write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
-    if "@" in (
-        parsed.host or ""
-    ):  # what stands before it belongs to the password: it must be neither shown nor asked for
+    # What stands before it belongs to the password: it must be neither shown nor asked for.
+    if "@" in (parsed.host or ""):
         raise SettingsError("storage.url: an @ in the user's name or password is written %40")
     match parsed.drivername:
         case "sqlite" | "sqlite+pysqlite":

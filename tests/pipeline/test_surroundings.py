@@ -55,6 +55,7 @@ def test_ctrl_c_twice_ends_a_run_at_once_and_without_a_word(tmp_path: Path) -> N
             env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
             while not (tmp_path / f"{database}-wal").exists():
+                assert process.poll() is None
                 time.sleep(0.1)
             time.sleep(2)  # until the threads are at work
             for _ in range(2):
